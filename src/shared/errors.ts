@@ -1,0 +1,88 @@
+/**
+ * Every error a user can meet: a code, readable details and, in the message catalogues under `errors.<code>`, one
+ * sentence on what is wrong and one on the way out, in Japanese and English. Crosses worker boundaries as plain data.
+ */
+
+export const ERROR_CODES = [
+  // data files
+  "data.empty",
+  "data.not_json",
+  "data.missing_column",
+  "data.bad_label",
+  "data.single_label",
+  "data.unreadable",
+  "data.unknown_format",
+  // checkpoints
+  "model.file_missing",
+  "model.bad_config",
+  "model.unknown_architecture",
+  "model.bad_safetensors",
+  "model.bad_pickle",
+  "model.tensor_missing",
+  "model.tensor_shape",
+  "model.tensor_type",
+  "model.bad_tokenizer",
+  // configuration
+  "config.invalid",
+  "config.unknown_path",
+  // GPU
+  "gpu.unavailable",
+  "gpu.no_adapter",
+  "gpu.limit",
+  "gpu.out_of_memory",
+  "gpu.lost",
+  "gpu.validation",
+  // storage
+  "storage.quota",
+  "storage.unavailable",
+  "storage.corrupt",
+  "storage.busy",
+  // runs
+  "run.not_found",
+  "run.bad_command",
+  "run.diverged",
+  "run.no_checkpoint",
+  // verify
+  "case.invalid",
+  "internal",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** Values that fill the placeholders of the catalogue entry. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface ErrorData {
+  readonly code: ErrorCode;
+  /** English, complete on its own: for logs and the command line. Names the place and the way out. */
+  readonly message: string;
+  readonly details: ErrorDetails;
+}
+
+export class NagiError extends Error implements ErrorData {
+  override readonly name = "NagiError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly details: ErrorDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+
+  toData(): ErrorData {
+    return { code: this.code, message: this.message, details: this.details };
+  }
+
+  static fromData(data: ErrorData): NagiError {
+    return new NagiError(data.code, data.message, data.details);
+  }
+}
+
+/** Whatever was thrown, as plain data that survives structured clone. */
+export function toErrorData(error: unknown): ErrorData {
+  if (error instanceof NagiError) return error.toData();
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "internal", message, details: { message } };
+}

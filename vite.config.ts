@@ -1,0 +1,64 @@
+import { fileURLToPath } from "node:url";
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+/** Tests that need a GPU adapter; they run one file at a time and fail without one. */
+const gpuTests = ["workers/**/*.gpu.test.ts"];
+
+export default defineConfig(({ isSsrBuild }) => ({
+  plugins: [react()],
+  publicDir: isSsrBuild ? false : "public",
+  worker: { format: "es" },
+  build: isSsrBuild
+    ? {
+        // The nagi command line: one bundle for Node. What holds native code stays outside.
+        outDir: "dist/headless",
+        emptyOutDir: true,
+        target: "node20",
+        minify: false,
+        sourcemap: true,
+        rolldownOptions: {
+          input: { main: path("workers/headless/main.ts") },
+          external: ["webgpu", "@xenova/transformers"],
+        },
+      }
+    : {
+        outDir: "dist/app",
+        emptyOutDir: true,
+        target: ["chrome126", "safari26", "firefox141"],
+        // The page's CSP allows no data: fonts or scripts.
+        assetsInlineLimit: 0,
+        chunkSizeWarningLimit: 1500,
+      },
+  ssr: { noExternal: true, external: ["webgpu", "@xenova/transformers"] },
+  server: {
+    headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
+  },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.{ts,tsx}", "workers/**/*.test.ts", ".ci/**/*.test.mjs"],
+          exclude: ["**/node_modules/**", ...gpuTests],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "gpu",
+          include: gpuTests,
+          fileParallelism: false,
+          maxWorkers: 1,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          teardownTimeout: 20_000,
+        },
+      },
+    ],
+  },
+}));

@@ -1,0 +1,157 @@
+/**
+ * What an op is: named inputs and outputs with named dims, forward steps, backward steps, a float64 reference in plain
+ * loops and the cases the one harness (ops.test.ts) runs. Declared once, beside its gradient.
+ *
+ * Conventions
+ * - The gradient of tensor `x` is called `d_x`. Backward steps read inputs, outputs, scratch and the `d_<output>`, and
+ *   write `d_<input>`.
+ * - Every step that writes a `d_<input>` names it in `kernel.bindings` with access "read_write" and its kernel has the
+ *   override `ACCUMULATE` (0: write, 1: add). The plan sets it: the first contribution writes, later ones add.
+ * - Backward steps whose every written gradient is unwanted (frozen input) are dropped by the plan.
+ * - A binding name that is neither an input, an output, a scratch nor a gradient of one is an error at definition.
+ */
+
+import type { ElementType, KernelDefinition } from "../kernels/define";
+
+/** Sizes by dim name ("R", "I", ...), plus the op's attributes by name. */
+export type Dims = Readonly<Record<string, number>>;
+
+/** What the adapter offers, for ops that choose among kernels. */
+export interface Capabilities {
+  readonly f16: boolean;
+  readonly subgroups: boolean;
+  /** Fixed subgroup size, or 0 where min and max differ or subgroups are absent. */
+  readonly subgroupSize: number;
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+  /** A software adapter (lavapipe, SwiftShader): prefers kernels without workgroup memory. */
+  readonly cpu: boolean;
+}
+
+/** A size: a dim or attribute name, a literal number, or a function of the dims. */
+export type Size = string | number | ((dims: Dims) => number);
+
+export interface TensorSpec {
+  readonly dims: readonly Size[];
+  /** Default "f32". */
+  readonly type?: ElementType;
+  /** false for ids, masks, positions: no gradient exists. Default true for f32 inputs. */
+  readonly differentiable?: boolean;
+}
+
+/** Which kernel a step uses: fixed, or chosen by sizes and adapter (the pipeline key covers the choice). */
+export interface KernelChoice {
+  readonly kernel: KernelDefinition;
+  readonly overrides?: Readonly<Record<string, number>>;
+}
+
+export interface Step {
+  readonly choose: (
+    dims: Dims,
+    capabilities: Capabilities,
+    elements: Readonly<Record<string, ElementType>>,
+  ) => KernelChoice;
+  /** Kernel binding -> tensor name of the op (input, output, scratch or `d_` of one). */
+  readonly bind: Readonly<Record<string, string>>;
+  /** Kernel param -> size or literal. */
+  readonly params: Readonly<Record<string, Size>>;
+  /** Left out when it says false, e.g. an optional bias that is absent. */
+  readonly when?: (dims: Dims) => boolean;
+  /**
+   * Binds only a part: tensor name -> [first element, element count] of it. Offsets must be multiples of 256 bytes.
+   * Used to walk over chunks of a tensor that is larger than a binding may be.
+   */
+  readonly slice?: (dims: Dims) => Readonly<Record<string, readonly [first: number, count: number]>>;
+}
+
+/** Plain arrays in row-major order, by tensor name; float64 for floating types. */
+export type HostTensors = Readonly<Record<string, Float64Array>>;
+
+export interface OpCase {
+  readonly dims: Dims;
+  /** Builds inputs where random normals will not do (ids, masks, segment bounds). Others are filled by the harness. */
+  readonly inputs?: (dims: Dims, random: () => number) => Readonly<Record<string, Float64Array>>;
+}
+
+export interface OpDefinition {
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, TensorSpec>>;
+  readonly outputs: Readonly<Record<string, TensorSpec>>;
+  /** Outputs that only the backward reads (row statistics): not differentiable, freed when no backward is planned. */
+  readonly saved: readonly string[];
+  /** Attributes: numbers that are not sizes of an input (eps, head count, scale). They join the dims by name. */
+  readonly attributes: readonly string[];
+  /** Temporary tensors of the forward and of the backward. */
+  readonly scratch: Readonly<Record<string, TensorSpec>>;
+  readonly backwardScratch: Readonly<Record<string, TensorSpec>>;
+  readonly forward: readonly Step[];
+  readonly backward: readonly Step[];
+  /** Forward in float64. Returns every output that is not in `saved` (saved ones may be returned too and are checked). */
+  readonly reference: (inputs: HostTensors, dims: Dims) => HostTensors;
+  readonly cases: readonly OpCase[];
+}
+
+export type OpSpec = Pick<OpDefinition, "name" | "inputs" | "outputs" | "forward" | "reference" | "cases"> &
+  Partial<Pick<OpDefinition, "saved" | "attributes" | "scratch" | "backwardScratch" | "backward">>;
+
+/** Declares an op and checks that its steps bind only names that exist. */
+export function defineOp(spec: OpSpec): OpDefinition {
+  const op: OpDefinition = {
+    saved: [],
+    attributes: [],
+    scratch: {},
+    backwardScratch: {},
+    backward: [],
+    ...spec,
+  };
+  const plain = new Set([...Object.keys(op.inputs), ...Object.keys(op.outputs), ...Object.keys(op.scratch)]);
+  const inBackward = new Set([...plain, ...Object.keys(op.backwardScratch)]);
+  for (const name of [...Object.keys(op.inputs), ...Object.keys(op.outputs)]) inBackward.add(`d_${name}`);
+  const check = (steps: readonly Step[], known: ReadonlySet<string>, phase: string) => {
+    for (const step of steps)
+      for (const name of Object.values(step.bind))
+        if (!known.has(name)) throw new Error(`op ${op.name}: ${phase} binds unknown tensor "${name}"`);
+  };
+  check(op.forward, plain, "forward");
+  check(op.backward, inBackward, "backward");
+  return op;
+}
+
+export interface StepOptions {
+  readonly overrides?: Readonly<Record<string, number>>;
+  readonly when?: Step["when"];
+  readonly slice?: Step["slice"];
+}
+
+/** One dispatch of `kernel` (or of what `kernel` chooses for the sizes and the adapter at hand). */
+export function step(
+  kernel: KernelDefinition | Step["choose"],
+  bind: Step["bind"],
+  params: Step["params"],
+  options: StepOptions = {},
+): Step {
+  const choose: Step["choose"] =
+    typeof kernel === "function"
+      ? kernel
+      : () => ({ kernel, ...(options.overrides ? { overrides: options.overrides } : {}) });
+  return {
+    choose,
+    bind,
+    params,
+    ...(options.when ? { when: options.when } : {}),
+    ...(options.slice ? { slice: options.slice } : {}),
+  };
+}
+
+/** Evaluates a size. Throws on an unknown name or a non-integer size where `dims` lacks it. */
+export function resolveSize(size: Size, dims: Dims): number {
+  if (typeof size === "number") return size;
+  const value = typeof size === "function" ? size(dims) : dims[size];
+  if (value === undefined || Number.isNaN(value)) throw new Error(`unknown size ${String(size)}`);
+  return value;
+}
+
+/** Number of elements of a tensor. */
+export function elementCount(spec: TensorSpec, dims: Dims): number {
+  return spec.dims.reduce<number>((product, size) => product * resolveSize(size, dims), 1);
+}
