@@ -1,0 +1,1 @@
+"""Python side of Nagi: reference numerics, pre-training of the bundled base and (issue 4) the remote worker."""
