@@ -1,0 +1,108 @@
+import { describe, expect, it } from "vitest";
+import { NagiError } from "../../src/shared/errors";
+import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../src/shared/protocol/defaults";
+import { parseRunConfig } from "./config";
+
+function refusal(text: string, overrides: string[] = []): NagiError {
+  try {
+    parseRunConfig(text, "my.json", overrides);
+  } catch (error) {
+    if (error instanceof NagiError) return error;
+    throw error;
+  }
+  throw new Error("was accepted");
+}
+
+describe("parseRunConfig", () => {
+  it("fills an empty object with the defaults", () => {
+    expect(parseRunConfig("{}", "my.json")).toEqual(DEFAULT_RUN);
+  });
+
+  it("fills the missing fields of a stage", () => {
+    const config = parseRunConfig('{"stages":[{"learning_rate":0.001}]}', "my.json");
+    expect(config.stages).toEqual([{ ...DEFAULT_REWARD_STAGE, learning_rate: 0.001 }]);
+  });
+
+  it("does not test on the bundled rows whoever trains on rows of their own", () => {
+    expect(parseRunConfig('{"data":{"train":"a.csv"}}', "my.json").data.test).toBeNull();
+    expect(parseRunConfig("{}", "my.json", ["data.train=a.csv"]).data).toEqual({
+      train: "a.csv",
+      validation: DEFAULT_RUN.data.validation,
+      test: null,
+    });
+    expect(parseRunConfig('{"data":{"train":"a.csv","test":"b.csv"}}', "my.json").data.test).toBe("b.csv");
+  });
+
+  it("overrides by path, with dots or brackets, JSON or text, last one wins", () => {
+    const config = parseRunConfig('{"seed":1}', "my.json", [
+      "seed=7",
+      "data.train=/tmp/my rows=1.jsonl",
+      "data.test=null",
+      "stages.0.learning_rate=1e-4",
+      "stages[0].objective=pairwise",
+      'stages[0].lr_scheduler_type="linear"',
+      "name=42",
+      "seed=8",
+    ]);
+    expect(config.seed).toBe(8);
+    expect(config.name).toBe("42");
+    expect(config.data.train).toBe("/tmp/my rows=1.jsonl");
+    expect(config.data.test).toBeNull();
+    expect(config.stages[0]).toMatchObject({
+      learning_rate: 1e-4,
+      objective: "pairwise",
+      lr_scheduler_type: "linear",
+      adam_beta1: DEFAULT_REWARD_STAGE.adam_beta1,
+    });
+  });
+
+  it.each(["learning_rate=1", "stages.0.learningrate=1", "stages.1.learning_rate=1", "stages.learning_rate=1"])(
+    "names near fields for --set %s",
+    (override) => {
+      const error = refusal("{}", [override]);
+      expect(error.code).toBe("config.unknown_path");
+      expect(error.details.near).toContain("stages.0.learning_rate");
+      expect(error.message).toContain("stages.0.learning_rate");
+    },
+  );
+
+  it.each(["__proto__.x=1", "data.constructor=1", "toString=1", "seed.x=1"])("refuses --set %s", (override) => {
+    expect(refusal("{}", [override]).code).toBe("config.unknown_path");
+  });
+
+  it("wants PATH=VALUE", () => {
+    expect(refusal("{}", ["seed"]).message).toContain("PATH=VALUE");
+  });
+
+  it("names an unknown field and the one that was meant", () => {
+    const error = refusal('{"stages":[{"stage":"reward","learning_rat":0.1}]}');
+    expect(error.code).toBe("config.invalid");
+    expect(error.details.path).toBe("stages.0.learning_rat");
+    expect(error.message).toContain("did you mean learning_rate");
+  });
+
+  it("names every wrong field with what it may hold", () => {
+    const error = refusal('{"seed":-1,"model":{"init":"warm"},"stages":[{"learning_rate":"fast","warmup_ratio":1}]}');
+    expect(error.code).toBe("config.invalid");
+    expect(error.message).toContain("seed: cannot be -1 (allowed: a whole number at least 0 and at most 4294967295)");
+    expect(error.message).toContain('model.init: cannot be "warm" (allowed: "pretrained" | "random")');
+    expect(error.message).toContain(
+      'stages.0.learning_rate: cannot be "fast" (allowed: a number above 0 and at most 1)',
+    );
+    expect(error.message).toContain("stages.0.warmup_ratio: cannot be 1 (allowed: a number at least 0 and below 1)");
+    expect(error.message).toContain("--set");
+  });
+
+  it.each(["", "{", "[]", "null", '"x"', "3"])("refuses the file %j", (text) => {
+    const error = refusal(text);
+    expect(error.code).toBe("config.invalid");
+    expect(error.message).toContain("my.json");
+  });
+
+  it.each(['{"stages":3}', '{"stages":[]}', '{"stages":[{},{}]}', '{"data":[]}', '{"model":null}', '{"stages":[1]}'])(
+    "refuses %s",
+    (text) => {
+      expect(refusal(text).code).toBe("config.invalid");
+    },
+  );
+});
