@@ -42,6 +42,8 @@ export const ERROR_CODES = [
   "run.bad_command",
   "run.diverged",
   "run.no_checkpoint",
+  // details: step, checkpoint_step (null before the first): the tab was closed or the worker died in mid-run
+  "run.interrupted",
   // verify
   "case.invalid",
   "internal",

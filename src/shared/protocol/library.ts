@@ -1,0 +1,71 @@
+/**
+ * What the studio can train on: bundled data sets and models, and those a person opened from disk (kept in OPFS by the
+ * worker). The references in an entry go into a RunConfig as they are.
+ */
+import { z } from "zod";
+import type { TrainBackend } from "./backend";
+import { dataConfig } from "./config";
+
+export const librarySource = z.enum(["bundled", "imported"]);
+
+/** A data set with its splits: `bundled:NAME/SPLIT` or `imported:ID/SPLIT`. */
+export const datasetEntry = z.strictObject({
+  /** Unique among all data sets: the folder's name. */
+  id: z.string().min(1),
+  name: z.string().min(1),
+  source: librarySource,
+  /** Goes into RunConfig.data. */
+  data: dataConfig,
+  /** Names of the files it came from, in the order train, validation, test. */
+  files: z.array(z.string()),
+  /** Set where validation rows were taken out of the training file: share and seed of the split. */
+  split: z.strictObject({ share: z.number(), seed: z.int() }).nullable(),
+  bytes: z.int().min(0),
+  /** Milliseconds since the epoch; 0 for bundled ones. */
+  created: z.number(),
+});
+
+/** A checkpoint in Hugging Face layout: `bundled:NAME` or `imported:ID`. */
+export const modelEntry = z.strictObject({
+  id: z.string().min(1),
+  name: z.string().min(1),
+  source: librarySource,
+  /** Goes into RunConfig.model.model_name_or_path. */
+  reference: z.string().min(1),
+  files: z.array(z.string()),
+  bytes: z.int().min(0),
+  created: z.number(),
+});
+
+export type DatasetEntry = z.infer<typeof datasetEntry>;
+export type ModelEntry = z.infer<typeof modelEntry>;
+
+export interface DatasetImport {
+  readonly name: string;
+  readonly train: File;
+  /** null: a tenth of the training rows is set aside, drawn with `seed`. */
+  readonly validation: File | null;
+  readonly test: File | null;
+  readonly seed: number;
+}
+
+export interface ModelImport {
+  readonly name: string;
+  /** Paths relative to the model's folder, with `/`. */
+  readonly files: readonly { readonly path: string; readonly file: File }[];
+}
+
+/** The local worker's other half: what is stored on this machine. Every method rejects with a NagiError. */
+export interface LibraryBackend {
+  listDatasets(): Promise<DatasetEntry[]>;
+  /** Reads and checks the files, stores them, resolves with the entry. Errors: data.*, storage.quota. */
+  importDataset(request: DatasetImport): Promise<DatasetEntry>;
+  /** Errors: storage.busy while an unfinished run uses it. */
+  deleteDataset(id: string): Promise<void>;
+  listModels(): Promise<ModelEntry[]>;
+  /** Streams the files to storage, then checks config, tensor header, shapes and tokenizer. Errors: model.*, storage.quota. */
+  importModel(request: ModelImport): Promise<ModelEntry>;
+  deleteModel(id: string): Promise<void>;
+}
+
+export interface StudioBackend extends TrainBackend, LibraryBackend {}
