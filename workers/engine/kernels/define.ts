@@ -44,6 +44,11 @@ export interface KernelDefinition {
     params: Readonly<Record<string, number>>,
     overrides: Readonly<Record<string, number>>,
   ) => Workgroups;
+  /**
+   * Estimated floating-point operations of one dispatch, for splitting long submits. Left out: about the bytes bound,
+   * which fits memory-bound kernels.
+   */
+  readonly work?: (params: Readonly<Record<string, number>>, overrides: Readonly<Record<string, number>>) => number;
 }
 
 export interface KernelSpec {
@@ -55,6 +60,7 @@ export interface KernelSpec {
   readonly elements?: Readonly<Record<string, ElementType>>;
   readonly requires?: readonly KernelFeature[];
   readonly workgroups: KernelDefinition["workgroups"];
+  readonly work?: NonNullable<KernelDefinition["work"]>;
 }
 
 /** Declares a kernel. Key order of `bindings` and `params` is the order in the WGSL file. */
@@ -68,6 +74,7 @@ export function defineKernel(spec: KernelSpec): KernelDefinition {
     elements: spec.elements ?? {},
     requires: spec.requires ?? [],
     workgroups: spec.workgroups,
+    ...(spec.work ? { work: spec.work } : {}),
   };
 }
 

@@ -11,22 +11,13 @@
  * - A binding name that is neither an input, an output, a scratch nor a gradient of one is an error at definition.
  */
 
+import type { Capabilities } from "../gpu/capabilities";
 import type { ElementType, KernelDefinition } from "../kernels/define";
+
+export type { Capabilities } from "../gpu/capabilities";
 
 /** Sizes by dim name ("R", "I", ...), plus the op's attributes by name. */
 export type Dims = Readonly<Record<string, number>>;
-
-/** What the adapter offers, for ops that choose among kernels. */
-export interface Capabilities {
-  readonly f16: boolean;
-  readonly subgroups: boolean;
-  /** Fixed subgroup size, or 0 where min and max differ or subgroups are absent. */
-  readonly subgroupSize: number;
-  readonly maxStorageBufferBindingSize: number;
-  readonly maxComputeWorkgroupStorageSize: number;
-  /** A software adapter (lavapipe, SwiftShader): prefers kernels without workgroup memory. */
-  readonly cpu: boolean;
-}
 
 /** A size: a dim or attribute name, a literal number, or a function of the dims. */
 export type Size = string | number | ((dims: Dims) => number);
@@ -43,6 +34,8 @@ export interface TensorSpec {
 export interface KernelChoice {
   readonly kernel: KernelDefinition;
   readonly overrides?: Readonly<Record<string, number>>;
+  /** Element alias of the kernel -> element type, where it is not the alias's default. */
+  readonly elements?: Readonly<Record<string, ElementType>>;
 }
 
 export interface Step {

@@ -1,0 +1,58 @@
+/** Asks a GPU object (navigator.gpu, or Dawn's in Node) for a device with everything the adapter grants. */
+
+import { NagiError } from "../../../src/shared/errors";
+import { Gpu, type GpuOptions } from "./gpu";
+
+/** Limits that decide which models fit; defaults would hold large adapters to 128 MiB bindings. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxUniformBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+
+export interface OpenOptions extends GpuOptions {
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+/**
+ * A device with the adapter's maximal limits and its optional features.
+ * @param gpu `navigator.gpu`, which is undefined where a browser has no WebGPU.
+ * @throws NagiError gpu.unavailable (no WebGPU here), gpu.no_adapter {message} (WebGPU, but no adapter or device).
+ */
+export async function openGpu(gpu: GPU | undefined, options: OpenOptions = {}): Promise<Gpu> {
+  if (gpu === undefined)
+    throw new NagiError("gpu.unavailable", "this browser has no WebGPU: use a current Chrome, Edge, Safari or Firefox");
+  const fail = (message: string) =>
+    new NagiError(
+      "gpu.no_adapter",
+      `no WebGPU adapter (${message}): update the graphics driver, or allow hardware acceleration in the browser`,
+      { message },
+    );
+  const adapter = await gpu
+    .requestAdapter({ powerPreference: options.powerPreference ?? "high-performance" })
+    .catch((error: unknown) => {
+      throw fail(error instanceof Error ? error.message : String(error));
+    });
+  if (adapter === null) throw fail("requestAdapter returned null");
+  const requiredLimits: Record<string, number> = {};
+  for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+  const device = await adapter
+    .requestDevice({
+      label: "nagi",
+      requiredLimits,
+      requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+    })
+    .catch((error: unknown) => {
+      throw fail(error instanceof Error ? error.message : String(error));
+    });
+  return Gpu.fromDevice(device, adapter.info, options);
+}
