@@ -1,0 +1,254 @@
+/**
+ * A plan: every dispatch of a recorded graph, ready to be replayed. Compiling creates pipelines, memory and bind groups;
+ * a run uploads the batch, submits the list and waits for nothing.
+ */
+
+import { NagiError } from "../../../src/shared/errors";
+import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
+import type { ElementType } from "../kernels/define";
+import type { Arena } from "./arena";
+import { alignUp, type Block } from "./memory";
+import { type Graph, shapeSize, type Tensor } from "./record";
+import { type Schedule, schedule } from "./schedule";
+import { type Binding, ELEMENT_BYTES, type Resource, type ScheduledStep } from "./steps";
+
+/** Where parameters live; model/params.ts implements it. */
+export interface ParameterSlices {
+  /** @throws NagiError model.tensor_missing */
+  weight(name: string): BufferSlice;
+  /** The gradient of a trainable parameter, in f32. */
+  gradient(name: string): BufferSlice;
+  shape(name: string): readonly number[];
+}
+
+export interface PlanSpec {
+  readonly label: string;
+  /** Its gradient is computed for every trainable parameter; none: forward only. */
+  readonly loss?: Tensor;
+  /** Tensors that stay readable until the arena's next run. */
+  readonly outputs: readonly Tensor[];
+  readonly parameters: ParameterSlices;
+  readonly arena: Arena;
+}
+
+/** Bindings cover whole vec4s, so that kernels may read tails as vectors. */
+const VECTOR_BYTES = 16;
+
+const bindingBytes = (elements: number, bytes: number) =>
+  Math.max(1, Math.ceil((elements * bytes) / VECTOR_BYTES)) * VECTOR_BYTES;
+
+/** One prepared list of dispatches and where its outputs are after it ran. */
+export class Variant {
+  constructor(
+    readonly dispatches: readonly Dispatch[],
+    private readonly outputs: ReadonlyMap<Tensor, BufferSlice>,
+  ) {}
+
+  /** Where an output is after a run, until the arena's next run. Exactly the tensor's bytes. */
+  output(tensor: Tensor): BufferSlice {
+    const slice = this.outputs.get(tensor);
+    if (!slice) throw new Error(`${tensor.name} is not an output of this plan`);
+    return slice;
+  }
+}
+
+interface InputPlace {
+  readonly offset: number;
+  readonly length: number;
+  readonly type: ElementType;
+}
+
+export class Plan {
+  #accumulating: Promise<Variant> | undefined;
+
+  constructor(
+    /** Parameter gradients are written: the first micro-batch of a step. */
+    readonly writing: Variant,
+    private readonly gpu: Gpu,
+    private readonly batch: BufferSlice,
+    private readonly staging: ArrayBuffer,
+    private readonly inputs: ReadonlyMap<string, InputPlace>,
+    private readonly compileAccumulating: () => Promise<Variant>,
+  ) {}
+
+  /** The host copy of an i32 input, to be filled before upload(). Contents survive from run to run. */
+  integers(name: string): Int32Array<ArrayBuffer> {
+    const { offset, length } = this.#input(name, "i32");
+    return new Int32Array(this.staging, offset, length);
+  }
+
+  /** The host copy of an f32 input. */
+  floats(name: string): Float32Array<ArrayBuffer> {
+    const { offset, length } = this.#input(name, "f32");
+    return new Float32Array(this.staging, offset, length);
+  }
+
+  /** Sends all inputs to the GPU in one write, ordered with submits. */
+  upload(): void {
+    this.gpu.write(this.batch, new Uint8Array(this.staging));
+  }
+
+  /** Parameter gradients are added to what is there: later micro-batches of a step. Made at the first call. */
+  accumulating(): Promise<Variant> {
+    this.#accumulating ??= this.compileAccumulating();
+    return this.#accumulating;
+  }
+
+  /** Uploads the inputs, submits the writing variant and waits for nothing. */
+  run(): void {
+    this.upload();
+    this.gpu.submit(this.writing.dispatches);
+  }
+
+  #input(name: string, type: ElementType): InputPlace {
+    const input = this.inputs.get(name);
+    if (!input) throw new Error(`the plan has no input "${name}"`);
+    if (input.type !== type) throw new Error(`input "${name}" is ${input.type}, not ${type}`);
+    return input;
+  }
+}
+
+/**
+ * Compiles a graph.
+ * @throws NagiError gpu.limit where a tensor is larger than a binding may be; model.tensor_shape {tensor, expected,
+ * found} where the store holds a parameter of another shape.
+ */
+export async function compilePlan(gpu: Gpu, graph: Graph, spec: PlanSpec): Promise<Plan> {
+  const { parameters, arena, outputs, loss } = spec;
+  for (const [name, tensor] of graph.parameters) checkShape(name, tensor.shape, parameters.shape(name));
+
+  const places = new Map<string, InputPlace>();
+  let batchBytes = 0;
+  for (const [name, tensor] of graph.inputs) {
+    const length = shapeSize(tensor.shape);
+    places.set(name, { offset: batchBytes, length, type: tensor.type });
+    batchBytes = alignUp(batchBytes + bindingBytes(length, ELEMENT_BYTES[tensor.type]));
+  }
+  const batch = arena.own(`batch ${spec.label}`, Math.max(VECTOR_BYTES, batchBytes));
+
+  // The two variants mostly make the same dispatches; what is equal is made once.
+  const made = new Map<string, Promise<Dispatch>>();
+  const compile = async (accumulate: boolean): Promise<Variant> => {
+    const options = { ...(loss ? { loss } : {}), outputs, accumulate, capabilities: gpu.capabilities };
+    const derived = schedule(graph, options);
+    const slices = assign(derived, spec, (name) => {
+      const input = places.get(name);
+      if (!input) throw new Error(`the graph has no input "${name}"`);
+      return { ...batch, offset: batch.offset + input.offset };
+    });
+    const dispatches = derived.steps.map((step) => {
+      const bindings = bindingSlices(step, slices);
+      const key = dispatchKey(step, bindings);
+      const known = made.get(key);
+      if (known) return known;
+      const { label, kernel, overrides, elements, params } = step;
+      const dispatch = gpu.dispatch({ label, kernel, overrides, elements, bindings, params });
+      made.set(key, dispatch);
+      return dispatch;
+    });
+    const outputSlices = new Map<Tensor, BufferSlice>();
+    for (const [tensor, resource] of derived.outputs) {
+      const slice = slices.get(resource);
+      if (!slice) throw new Error(`output ${tensor.name} is computed by no step`);
+      outputSlices.set(tensor, { ...slice, size: shapeSize(tensor.shape) * ELEMENT_BYTES[tensor.type] });
+    }
+    return new Variant(await Promise.all(dispatches), outputSlices);
+  };
+  const writing = await compile(false);
+  return new Plan(writing, gpu, batch, new ArrayBuffer(batch.size), places, () => compile(true));
+}
+
+function checkShape(name: string, wanted: readonly number[], found: readonly number[]): void {
+  if (wanted.join() === found.join()) return;
+  const [expected, given] = [wanted.join(", "), found.join(", ")];
+  throw new NagiError("model.tensor_shape", `tensor ${name} has shape [${given}], the model wants [${expected}]`, {
+    tensor: name,
+    expected,
+    found: given,
+  });
+}
+
+/** A slice for every resource the schedule touches. */
+function assign(
+  derived: Schedule,
+  spec: PlanSpec,
+  input: (name: string) => BufferSlice,
+): ReadonlyMap<Resource, BufferSlice> {
+  const slices = new Map<Resource, BufferSlice>();
+  const lives = new Map<Resource, { first: number; last: number }>();
+  derived.steps.forEach((step, index) => {
+    for (const { resource } of Object.values(step.bindings)) {
+      const bytes = bindingBytes(resource.elements, ELEMENT_BYTES[resource.type]);
+      const { kind, name } = resource;
+      if (kind === "arena") {
+        const life = lives.get(resource) ?? { first: index, last: index };
+        life.last = index;
+        lives.set(resource, life);
+      } else if (!slices.has(resource)) {
+        if (kind === "weight") slices.set(resource, spec.parameters.weight(name));
+        else if (kind === "gradient") slices.set(resource, spec.parameters.gradient(name));
+        else if (kind === "input") slices.set(resource, { ...input(name), size: bytes });
+        else slices.set(resource, kind === "seed" ? spec.arena.ones() : spec.arena.zeros(bytes));
+      }
+    }
+  });
+  for (const resource of derived.outputs.values()) {
+    const life = lives.get(resource);
+    if (life) life.last = derived.steps.length;
+  }
+  const resources = [...lives.keys()];
+  const placed = spec.arena.place(blocksOf(resources, lives, derived.steps));
+  resources.forEach((resource, index) => {
+    const slice = placed[index];
+    if (slice) slices.set(resource, slice);
+  });
+  return slices;
+}
+
+function blocksOf(
+  resources: readonly Resource[],
+  lives: ReadonlyMap<Resource, { readonly first: number; readonly last: number }>,
+  steps: readonly ScheduledStep[],
+): Block[] {
+  const indices = new Map(resources.map((resource, index) => [resource, index]));
+  const apart = resources.map(() => new Set<number>());
+  const link = (a: number | undefined, b: number | undefined) => {
+    if (a === undefined || b === undefined || a === b) return;
+    apart[a]?.add(b);
+    apart[b]?.add(a);
+  };
+  for (const step of steps) {
+    const bindings = Object.values(step.bindings);
+    for (const written of bindings.filter((binding) => binding.access === "read_write"))
+      for (const read of bindings.filter((binding) => binding.access === "read"))
+        link(indices.get(written.resource), indices.get(read.resource));
+  }
+  return resources.map((resource, index) => {
+    const { first, last } = lives.get(resource) ?? { first: 0, last: steps.length };
+    const bytes = bindingBytes(resource.elements, ELEMENT_BYTES[resource.type]);
+    return { label: resource.name, bytes, first, last, apart: apart[index] ?? new Set() };
+  });
+}
+
+function bindingSlices(step: ScheduledStep, slices: ReadonlyMap<Resource, BufferSlice>): Record<string, BufferSlice> {
+  const bound = (name: string, { resource, first, count }: Binding): BufferSlice => {
+    const slice = slices.get(resource);
+    if (!slice) throw new Error(`${step.label}: "${name}" (${resource.name}) has no memory`);
+    const bytes = ELEMENT_BYTES[resource.type];
+    return { buffer: slice.buffer, offset: slice.offset + first * bytes, size: bindingBytes(count, bytes) };
+  };
+  return Object.fromEntries(Object.entries(step.bindings).map(([name, binding]) => [name, bound(name, binding)]));
+}
+
+/** Equal keys make equal dispatches. */
+const bufferIds = new WeakMap<GPUBuffer, number>();
+let buffersSeen = 0;
+
+function dispatchKey(step: ScheduledStep, bindings: Readonly<Record<string, BufferSlice>>): string {
+  const places = Object.entries(bindings).map(([name, { buffer, offset, size }]) => {
+    const id = bufferIds.get(buffer) ?? buffersSeen++;
+    bufferIds.set(buffer, id);
+    return `${name}@${id}+${offset}:${size}`;
+  });
+  return JSON.stringify([step.kernel.name, step.overrides, step.elements, step.params, places]);
+}

@@ -1,0 +1,96 @@
+/**
+ * Where activations lie: every block gets a bank (one GPU buffer) and an offset so that no two blocks that live at the
+ * same time overlap, and so that no dispatch reads one block and writes another of the same bank: WebGPU allows a buffer
+ * only one kind of use in a dispatch. All lifetimes are known, so the largest blocks are placed first.
+ */
+
+export interface Block {
+  readonly label: string;
+  /** Bytes, above 0. */
+  readonly bytes: number;
+  /** Index of the first and of the last step that uses it. */
+  readonly first: number;
+  readonly last: number;
+  /** Indices of blocks that may not share its bank. Symmetric. */
+  readonly apart: ReadonlySet<number>;
+}
+
+export interface Placement {
+  readonly bank: number;
+  /** Bytes, a multiple of ALIGN. */
+  readonly offset: number;
+}
+
+export interface Layout {
+  /** One for each block, in their order. */
+  readonly placements: readonly Placement[];
+  /** Bytes of each bank. */
+  readonly banks: readonly number[];
+}
+
+/** Binding offsets are multiples of this on every adapter. */
+export const ALIGN = 256;
+
+export const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALIGN;
+
+/**
+ * Places the blocks.
+ * @param capacities bytes of banks that exist already: used up before anything grows.
+ * @param bankLimit largest bank, in bytes.
+ * @throws Error where one block alone is larger than `bankLimit`.
+ */
+export function layOut(blocks: readonly Block[], capacities: readonly number[] = [], bankLimit = Infinity): Layout {
+  const banks: number[] = capacities.map(() => 0);
+  const placed: (Placement | undefined)[] = blocks.map(() => undefined);
+  const order = blocks.map((_, index) => index);
+  order.sort((a, b) => size(blocks, b) - size(blocks, a) || a - b);
+  for (const index of order) {
+    const block = at(blocks, index);
+    if (block.bytes > bankLimit)
+      throw new Error(`"${block.label}" needs ${block.bytes} bytes, a buffer has ${bankLimit}`);
+    let best: (Placement & { growth: number }) | undefined;
+    for (let bank = 0; bank <= banks.length; bank++) {
+      const offset = findOffset(blocks, placed, index, bank);
+      if (offset === undefined || offset + block.bytes > bankLimit) continue;
+      const end = alignUp(offset + block.bytes);
+      const growth = Math.max(0, end - Math.max(banks[bank] ?? 0, capacities[bank] ?? 0));
+      if (!best || growth < best.growth) best = { bank, offset, growth };
+    }
+    if (!best) throw new Error(`no place for "${block.label}"`);
+    placed[index] = { bank: best.bank, offset: best.offset };
+    banks[best.bank] = Math.max(banks[best.bank] ?? 0, alignUp(best.offset + block.bytes));
+  }
+  return { placements: blocks.map((_, index) => at(placed, index)), banks };
+}
+
+/** The lowest offset in the bank that is free during the whole life of the block; undefined if the bank is forbidden. */
+function findOffset(
+  blocks: readonly Block[],
+  placed: readonly (Placement | undefined)[],
+  index: number,
+  bank: number,
+): number | undefined {
+  const block = at(blocks, index);
+  const taken: [start: number, end: number][] = [];
+  for (const [other, place] of placed.entries()) {
+    if (!place || place.bank !== bank) continue;
+    if (block.apart.has(other)) return undefined;
+    const { first, last, bytes } = at(blocks, other);
+    if (first <= block.last && block.first <= last) taken.push([place.offset, place.offset + alignUp(bytes)]);
+  }
+  taken.sort((a, b) => a[0] - b[0]);
+  let offset = 0;
+  for (const [start, end] of taken) {
+    if (start - offset >= block.bytes) break;
+    offset = Math.max(offset, end);
+  }
+  return offset;
+}
+
+function at<T>(list: readonly (T | undefined)[], index: number): T {
+  const value = list[index];
+  if (value === undefined) throw new Error(`no entry ${index}`);
+  return value;
+}
+
+const size = (blocks: readonly Block[], index: number): number => at(blocks, index).bytes;
