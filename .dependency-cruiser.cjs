@@ -129,7 +129,6 @@ module.exports = {
     doNotFollow: { path: "node_modules" },
     exclude: { path: "^(dist|public|node_modules/.cache)/" },
     tsPreCompilationDeps: true,
-    tsConfig: { fileName: ".ci/tsconfig.base.json" },
     enhancedResolveOptions: {
       exportsFields: ["exports"],
       conditionNames: ["import", "require", "node", "default", "types"],

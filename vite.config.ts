@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
+import { defaultClientConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
@@ -10,6 +11,10 @@ const gpuTests = ["workers/**/*.gpu.test.ts"];
 export default defineConfig(({ isSsrBuild }) => ({
   plugins: [react()],
   publicDir: isSsrBuild ? false : "public",
+  // The server behind `npm start` replaces it in every response (.ci/serve.mjs).
+  html: { cspNonce: "__CSP_NONCE__" },
+  // Only the tokenizers of transformers.js are used: without this the build copies 27 MB of ONNX wasm nobody fetches.
+  ...(isSsrBuild ? {} : { resolve: { conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions] } }),
   worker: { format: "es" },
   build: isSsrBuild
     ? {
@@ -22,6 +27,8 @@ export default defineConfig(({ isSsrBuild }) => ({
         rolldownOptions: {
           input: { main: path("workers/headless/main.ts") },
           external: ["webgpu", "@xenova/transformers"],
+          // One file: a build may be replaced while an older one still runs.
+          output: { codeSplitting: false, entryFileNames: "main.js" },
         },
       }
     : {
