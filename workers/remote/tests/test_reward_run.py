@@ -90,7 +90,7 @@ def test_transformers_confirms_every_stored_reward(run) -> None:
 def test_scikit_learn_confirms_the_baselines(run) -> None:
     out, rows = run
     metrics = metrics_of(out)
-    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3))
+    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
     labels = {split: np.array([row["label"] == "positive" for row in rows[split]]) for split in rows}
     features = vectorizer.fit_transform([row["sentence"] for row in rows["train"]])
     classifier = LogisticRegression(C=10, max_iter=2000, tol=1e-6).fit(features, labels["train"])
