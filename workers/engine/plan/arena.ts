@@ -5,11 +5,13 @@
 
 import { NagiError } from "../../../src/shared/errors";
 import type { BufferSlice, Gpu } from "../gpu/gpu";
-import { alignUp, type Block, layOut } from "./memory";
+import { alignUp, at, type Block, fitsInto, layOut } from "./memory";
 
 export class Arena {
   #banks: BufferSlice[] = [];
   readonly #all: BufferSlice[] = [];
+  /** Earlier layouts: a smaller batch of the same graph lies where the larger one does. */
+  readonly #known: { readonly blocks: readonly Block[]; readonly slices: readonly BufferSlice[] }[] = [];
   #ones: BufferSlice | undefined;
   #zeros: BufferSlice | undefined;
 
@@ -33,17 +35,19 @@ export class Arena {
           `"${label}" needs ${bytes} bytes, the adapter binds at most ${granted} (maxStorageBufferBindingSize): use fewer tokens a micro-batch or a smaller model`,
           { what: label, needed: bytes, granted },
         );
+    const known = this.#known.find((one) => fitsInto(blocks, one.blocks));
+    if (known) return blocks.map((block, index) => ({ ...at(known.slices, index), size: block.bytes }));
     const capacities = this.#banks.map((bank) => bank.size);
     const layout = layOut(blocks, capacities, Math.floor(granted / 256) * 256);
     layout.banks.forEach((bytes, index) => {
       if (bytes > (this.#banks[index]?.size ?? 0)) this.#banks[index] = this.#create(`activations ${index}`, bytes);
     });
-    return blocks.map(({ bytes }, index) => {
-      const place = layout.placements[index];
-      const bank = place && this.#banks[place.bank];
-      if (!place || !bank) throw new Error(`block ${index} was not placed`);
-      return { buffer: bank.buffer, offset: place.offset, size: bytes };
+    const slices = blocks.map(({ bytes }, index) => {
+      const { bank, offset } = at(layout.placements, index);
+      return { buffer: at(this.#banks, bank).buffer, offset, size: bytes };
     });
+    this.#known.push({ blocks, slices });
+    return slices;
   }
 
   /** A constant [1] of 1.0: the gradient of the loss with respect to itself. */
@@ -70,6 +74,7 @@ export class Arena {
     for (const slice of this.#all) this.gpu.freeBuffer(slice);
     this.#all.length = 0;
     this.#banks = [];
+    this.#known.length = 0;
     this.#ones = undefined;
     this.#zeros = undefined;
   }

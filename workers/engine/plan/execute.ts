@@ -111,7 +111,7 @@ export class Plan {
 /**
  * Compiles a graph.
  * @throws NagiError gpu.limit where a tensor is larger than a binding may be; model.tensor_shape {tensor, expected,
- * found} where the store holds a parameter of another shape.
+ * actual} where the store holds a parameter of another shape.
  */
 export async function compilePlan(gpu: Gpu, graph: Graph, spec: PlanSpec): Promise<Plan> {
   const { parameters, arena, outputs, loss } = spec;
@@ -164,7 +164,7 @@ function checkShape(name: string, wanted: readonly number[], found: readonly num
   throw new NagiError("model.tensor_shape", `tensor ${name} has shape [${given}], the model wants [${expected}]`, {
     tensor: name,
     expected,
-    found: given,
+    actual: given,
   });
 }
 

@@ -63,6 +63,23 @@ export function layOut(blocks: readonly Block[], capacities: readonly number[] =
   return { placements: blocks.map((_, index) => at(placed, index)), banks };
 }
 
+/** True where the placements found for `known` also serve `blocks`: the same lives and conflicts, and nothing larger. */
+export function fitsInto(blocks: readonly Block[], known: readonly Block[]): boolean {
+  return (
+    blocks.length === known.length &&
+    blocks.every((block, index) => {
+      const other = at(known, index);
+      return (
+        block.bytes <= other.bytes &&
+        block.first === other.first &&
+        block.last === other.last &&
+        block.apart.size === other.apart.size &&
+        [...block.apart].every((neighbour) => other.apart.has(neighbour))
+      );
+    })
+  );
+}
+
 /** The lowest offset in the bank that is free during the whole life of the block; undefined if the bank is forbidden. */
 function findOffset(
   blocks: readonly Block[],
@@ -87,7 +104,8 @@ function findOffset(
   return offset;
 }
 
-function at<T>(list: readonly (T | undefined)[], index: number): T {
+/** The entry, which must exist. */
+export function at<T>(list: readonly (T | undefined)[], index: number): T {
   const value = list[index];
   if (value === undefined) throw new Error(`no entry ${index}`);
   return value;
