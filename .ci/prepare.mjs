@@ -186,7 +186,7 @@ export async function ensurePython() {
     if (code !== 0) throw new Error(`${command} ${args.join(" ")} failed`);
   };
   await step(await findPython(), ["-m", "venv", venv]);
-  const pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+  const pip = ["-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"];
   const torch = /^torch==\S+/m.exec(text)?.[0];
   if (!torch) throw new Error(`${lock} names no torch version`);
   await step(python, [...pip, torch]);
