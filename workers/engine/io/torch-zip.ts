@@ -1,0 +1,198 @@
+/**
+ * Reads the weights of a pytorch_model.bin (a zip since PyTorch 1.6) without Python and without running its pickle.
+ */
+import { NagiError } from "../../../src/shared/errors";
+import { DTYPE_BYTES, type Dtype, toFloat32 } from "./dtype";
+import {
+  PickleCall,
+  PickleDict,
+  PickleError,
+  PickleGlobal,
+  PickleReference,
+  type PickleValue,
+  readPickle,
+} from "./pickle";
+import type { FileSource } from "./source";
+import { crc32, dataOffset, openZip, type ZipEntry, ZipError } from "./zip";
+
+export interface TorchTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Elements, not bytes. */
+  readonly strides: readonly number[];
+  readonly storageOffset: number;
+  /** Bytes of the storage in the file: [start, end). Several tensors may share one. */
+  readonly start: number;
+  readonly end: number;
+}
+
+const STORAGE_DTYPES: Readonly<Record<string, Dtype>> = {
+  "torch.FloatStorage": "F32",
+  "torch.HalfStorage": "F16",
+  "torch.BFloat16Storage": "BF16",
+  "torch.DoubleStorage": "F64",
+  "torch.LongStorage": "I64",
+  "torch.IntStorage": "I32",
+  "torch.ShortStorage": "I16",
+  "torch.CharStorage": "I8",
+  "torch.ByteStorage": "U8",
+  "torch.BoolStorage": "BOOL",
+};
+
+const MAX_PICKLE_BYTES = 64 * 2 ** 20;
+const WAY_OUT =
+  "Take the model's model.safetensors, or load it in PyTorch and save it with save_pretrained(..., safe_serialization=True).";
+
+/** model.bad_pickle: details { file, reason, callable (what it wanted to call; empty if nothing) }. */
+function bad(file: string, reason: string, callable = ""): NagiError {
+  return new NagiError("model.bad_pickle", `${file}: ${reason}. ${WAY_OUT}`, { file, reason, callable });
+}
+
+/** All tensors of a state dict, without their data. Rejects with model.bad_pickle or model.tensor_type. */
+export async function openTorchZip(source: FileSource, path: string): Promise<Map<string, TorchTensor>> {
+  const start = await source.read(path, 0, 4);
+  const isZip = start[0] === 0x50 && start[1] === 0x4b;
+  if (!isZip) {
+    const legacy = start[0] === 0x80;
+    throw bad(
+      path,
+      legacy ? "is in PyTorch's format from before version 1.6" : "is not a file of torch.save (no zip archive)",
+    );
+  }
+  try {
+    const entries = await openZip(source, path);
+    const prefix = findPrefix(entries);
+    await checkByteOrder(source, path, entries.get(`${prefix}byteorder`));
+    const pickle = await readPickleFile(source, path, entries.get(`${prefix}data.pkl`));
+    const tensors = new Map<string, TorchTensor>();
+    if (!(pickle instanceof PickleDict)) throw new PickleError("it holds no state dict");
+    for (const [name, value] of pickle.entries) {
+      // Counters and settings beside the weights are not tensors.
+      if (typeof name !== "string" || !(value instanceof PickleCall)) continue;
+      tensors.set(name, await describeTensor(source, path, entries, prefix, name, value));
+    }
+    if (tensors.size === 0) throw new PickleError("it holds no tensors at its top level");
+    return tensors;
+  } catch (error) {
+    if (error instanceof PickleError)
+      throw bad(path, `its pickle cannot be read: ${error.message}`, error.callable ?? "");
+    if (error instanceof ZipError) throw bad(path, `its zip archive cannot be read: ${error.message}`);
+    throw error;
+  }
+}
+
+/** torch.save puts everything below one folder, whose name is that of the file when it was saved. */
+function findPrefix(entries: ReadonlyMap<string, ZipEntry>): string {
+  for (const name of entries.keys()) if (/^[^/]*\/data\.pkl$/.test(name)) return name.slice(0, -"data.pkl".length);
+  throw new ZipError("it has no data.pkl");
+}
+
+async function checkByteOrder(source: FileSource, path: string, entry: ZipEntry | undefined): Promise<void> {
+  if (!entry) return;
+  const order = new TextDecoder().decode(await readEntry(source, path, entry, 16));
+  if (order.trim() !== "little") throw new ZipError(`its byte order is ${order.trim()}`);
+}
+
+async function readPickleFile(source: FileSource, path: string, entry: ZipEntry | undefined): Promise<PickleValue> {
+  if (!entry) throw new ZipError("it has no data.pkl");
+  const bytes = await readEntry(source, path, entry, MAX_PICKLE_BYTES);
+  if (crc32(bytes) !== entry.crc32) throw new ZipError("data.pkl does not match its checksum");
+  return readPickle(bytes);
+}
+
+async function readEntry(source: FileSource, path: string, entry: ZipEntry, limit: number): Promise<Uint8Array> {
+  if (entry.size > limit) throw new ZipError(`${entry.name} claims ${entry.size} bytes`);
+  const start = await dataOffset(source, path, entry);
+  return await source.read(path, start, start + entry.size);
+}
+
+function isSizes(value: PickleValue | undefined): value is number[] {
+  return (
+    Array.isArray(value) && value.every((size) => typeof size === "number" && Number.isSafeInteger(size) && size >= 0)
+  );
+}
+
+/** Checks one recorded _rebuild_tensor_v2(storage, offset, size, stride, ...) against the archive. */
+async function describeTensor(
+  source: FileSource,
+  path: string,
+  entries: ReadonlyMap<string, ZipEntry>,
+  prefix: string,
+  name: string,
+  call: PickleCall,
+): Promise<TorchTensor> {
+  if (call.callable === "torch._utils._rebuild_parameter") {
+    const inner = call.args[0];
+    if (!(inner instanceof PickleCall)) throw new PickleError(`${name} is a parameter without a tensor`);
+    return await describeTensor(source, path, entries, prefix, name, inner);
+  }
+  const [storage, offset, shape, strides] = call.args;
+  const valid =
+    storage instanceof PickleReference &&
+    typeof offset === "number" &&
+    Number.isSafeInteger(offset) &&
+    offset >= 0 &&
+    isSizes(shape) &&
+    isSizes(strides) &&
+    shape.length === strides.length;
+  if (!valid) throw new PickleError(`${name} is described in an unknown way`);
+  const [kind, type, key, , count] = storage.id;
+  const dtype = type instanceof PickleGlobal ? STORAGE_DTYPES[type.path] : undefined;
+  if (kind !== "storage" || !dtype || typeof key !== "string" || typeof count !== "number") {
+    throw new PickleError(`the storage of ${name} is described in an unknown way`);
+  }
+  const entry = entries.get(`${prefix}data/${key}`);
+  if (!entry) throw new ZipError(`data/${key}, the storage of ${name}, is missing`);
+  const width = DTYPE_BYTES[dtype];
+  if (entry.size !== count * width) {
+    throw new ZipError(`data/${key} has ${entry.size} bytes, but ${name} needs ${count} elements of ${dtype}`);
+  }
+  const total = shape.reduce((product, size) => product * size, 1);
+  const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), offset);
+  if (total > 0 && (last >= count || total > count)) {
+    throw new PickleError(`${name} [${shape.join(", ")}] reaches past its storage of ${count} elements`);
+  }
+  const start = await dataOffset(source, path, entry);
+  return { name, dtype, shape, strides, storageOffset: offset, start, end: start + entry.size };
+}
+
+/** One tensor as float32, row-major whatever its strides. */
+export async function readTorchTensor(source: FileSource, path: string, tensor: TorchTensor): Promise<Float32Array> {
+  const { shape, strides, storageOffset } = tensor;
+  const width = DTYPE_BYTES[tensor.dtype];
+  const total = shape.reduce((product, size) => product * size, 1);
+  if (total === 0) return new Float32Array(0);
+  const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), 0);
+  const start = tensor.start + storageOffset * width;
+  const bytes = await source.read(path, start, start + (last + 1) * width);
+  if (bytes.byteLength !== (last + 1) * width) throw bad(path, "became shorter while it was read");
+  const storage = toFloat32(bytes, tensor.dtype);
+  if (last + 1 === total && isContiguous(shape, strides)) return storage;
+  const out = new Float32Array(total);
+  const index = new Array<number>(shape.length).fill(0);
+  let position = 0;
+  for (let i = 0; i < total; i++) {
+    out[i] = storage[position] ?? 0;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const next = (index[axis] ?? 0) + 1;
+      position += strides[axis] ?? 0;
+      if (next < (shape[axis] ?? 0)) {
+        index[axis] = next;
+        break;
+      }
+      index[axis] = 0;
+      position -= next * (strides[axis] ?? 0);
+    }
+  }
+  return out;
+}
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (shape[axis] !== 1 && strides[axis] !== expected) return false;
+    expected *= shape[axis] ?? 1;
+  }
+  return true;
+}
