@@ -64,6 +64,8 @@ export interface OpCase {
   readonly dims: Dims;
   /** Builds inputs where random normals will not do (ids, masks, segment bounds). Others are filled by the harness. */
   readonly inputs?: (dims: Dims, random: () => number) => Readonly<Record<string, Float64Array>>;
+  /** Tensor name -> storage type, where it is not the op's own (f16 weights). */
+  readonly elements?: Readonly<Record<string, ElementType>>;
 }
 
 export interface OpDefinition {

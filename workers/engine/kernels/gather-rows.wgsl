@@ -1,0 +1,19 @@
+// y[b] = x[index[b]]: rows of x [*, H] for B indices. Also the embedding lookup.
+struct Params { B: u32, H: u32 }
+@group(0) @binding(0) var<storage, read> x: array<E>;
+@group(0) @binding(1) var<storage, read> index: array<i32>;
+@group(0) @binding(2) var<storage, read_write> y: array<E>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let width = params.H / WIDTH;
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i < params.B * width) {
+    y[i] = x[u32(index[i / width]) * width + i % width];
+  }
+}

@@ -1,0 +1,12 @@
+import { linearWorkgroups } from "./define";
+import source from "./layer-norm.wgsl?raw";
+import { defineVectorKernel } from "./vector";
+
+/** Rows of x [R, H] normalised, times weight [H] plus bias [H]; mean and rstd [R] for the backward. */
+export const layerNorm = defineVectorKernel({
+  name: "layer-norm",
+  source,
+  bindings: { x: "read", weight: "read", bias: "read", y: "read_write", mean: "read_write", rstd: "read_write" },
+  params: { R: "u32", H: "u32", eps: "f32" },
+  workgroups: ({ R = 0 }) => linearWorkgroups(R, 1),
+});

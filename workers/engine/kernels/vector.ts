@@ -1,0 +1,34 @@
+/**
+ * Kernels in two widths from one file. The WGSL is written over `E` (vec4f or f32) and `WIDTH` (4 or 1); `total(v)` adds
+ * up one E. Wide loads are worth much on every adapter; the scalar width takes the sizes that 4 does not divide.
+ */
+
+import { defineKernel, type KernelDefinition, type KernelSpec, type Workgroups } from "./define";
+
+export interface VectorKernel {
+  readonly vec4: KernelDefinition;
+  readonly scalar: KernelDefinition;
+}
+
+export interface VectorKernelSpec extends Omit<KernelSpec, "workgroups"> {
+  readonly workgroups: (
+    params: Readonly<Record<string, number>>,
+    width: number,
+    overrides: Readonly<Record<string, number>>,
+  ) => Workgroups;
+}
+
+const VEC4 = "alias E = vec4f;\nconst WIDTH = 4u;\nfn total(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }\n";
+const SCALAR = "alias E = f32;\nconst WIDTH = 1u;\nfn total(v: E) -> f32 { return v; }\n";
+
+/** Declares `name` (vec4) and `name.scalar`. */
+export function defineVectorKernel(spec: VectorKernelSpec): VectorKernel {
+  const width = (name: string, prelude: string, lanes: number) =>
+    defineKernel({
+      ...spec,
+      name,
+      source: prelude + spec.source,
+      workgroups: (params, overrides) => spec.workgroups(params, lanes, overrides),
+    });
+  return { vec4: width(spec.name, VEC4, 4), scalar: width(`${spec.name}.scalar`, SCALAR, 1) };
+}

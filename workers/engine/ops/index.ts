@@ -1,0 +1,24 @@
+/** Every op there is. The harness (ops.gpu.test.ts) runs over this list; an op that is not here does not exist. */
+
+import { gelu, geluTanh, relu } from "./activations";
+import { add } from "./add";
+import type { OpDefinition } from "./define";
+import { embedding } from "./embedding";
+import { gatherRows } from "./gather-rows";
+import { layerNorm } from "./layer-norm";
+import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "./losses";
+import { rope } from "./rope";
+
+export const ops: readonly OpDefinition[] = [
+  embedding,
+  layerNorm,
+  gelu,
+  geluTanh,
+  relu,
+  add,
+  rope,
+  gatherRows,
+  binaryLoss,
+  crossEntropyLoss,
+  pairwiseLoss,
+];
