@@ -1,0 +1,56 @@
+/** Chromium of the system on SwiftShader's WebGPU, against the real server of `npm start`. */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "@playwright/test";
+
+const PORT = 4199;
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** A browser at rest: no look-ups in the background. */
+const QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+
+const launch = (args: readonly string[]) => ({
+  executablePath: process.env.NAGI_CHROMIUM || "/usr/bin/chromium",
+  args: [...args],
+});
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "../test-results",
+  // A run keeps both cores busy: one after another.
+  workers: 1,
+  fullyParallel: false,
+  forbidOnly: true,
+  retries: 0,
+  timeout: 600_000,
+  expect: { timeout: 15_000 },
+  use: {
+    baseURL: `http://localhost:${PORT}/`,
+    locale: "ja-JP",
+    viewport: { width: 1280, height: 900 },
+    actionTimeout: 30_000,
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+  },
+  projects: [
+    {
+      name: "webgpu",
+      testIgnore: "no-webgpu.spec.ts",
+      use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
+    },
+    {
+      name: "no-webgpu",
+      testMatch: "no-webgpu.spec.ts",
+      use: { launchOptions: launch([...QUIET, "--disable-gpu", "--disable-features=WebGPU,Vulkan"]) },
+    },
+  ],
+  webServer: {
+    command: `node .ci/start.mjs --port ${PORT}`,
+    cwd: root,
+    url: `http://localhost:${PORT}/`,
+    timeout: 240_000,
+    reuseExistingServer: false,
+    stdout: "ignore",
+    stderr: "pipe",
+  },
+});
