@@ -11,6 +11,7 @@
  */
 import { create } from "zustand";
 import { backend, type StorageUse } from "../clients/backend";
+import { askToPersist } from "../persist/storage";
 import { type ErrorData, toErrorData } from "../shared/errors";
 import type { RunConfig } from "../shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../shared/protocol/events";
@@ -114,6 +115,7 @@ export const useRuns = create<RunsState>()((set, get) => {
       }
     },
     async start(config) {
+      void askToPersist();
       const record = await backend().start(config);
       await refreshRuns();
       await get().open(record.run_id);

@@ -1,0 +1,155 @@
+/**
+ * The backend in this tab: a worker that trains on WebGPU and keeps everything in the browser's storage. A worker that
+ * crashes fails the calls that wait for it with a readable error, and the next call starts another one.
+ */
+import { proxy, type Remote, wrap } from "comlink";
+import { installErrorTransfer } from "../shared/comlink-errors";
+import { NagiError } from "../shared/errors";
+import type { RunEvent } from "../shared/protocol/events";
+import type { StudioBackend } from "../shared/protocol/library";
+import type { WorkerApi } from "../shared/protocol/worker";
+
+export interface LocalBackendOptions {
+  /** URL of the public files, ending in "/"; by default Vite's base. */
+  readonly base?: string;
+  /** Told when the worker has died; calling `listRuns` afterwards starts a new one and shows its runs as paused. */
+  readonly onCrash?: (error: NagiError) => void;
+  /** Tests put another worker here. */
+  readonly createWorker?: () => Worker;
+}
+
+function trainWorker(): Worker {
+  return new Worker(new URL("../../workers/train/entry.ts", import.meta.url), { type: "module", name: "nagi-train" });
+}
+
+interface Connection {
+  readonly worker: Worker;
+  readonly remote: Remote<WorkerApi>;
+  /** Rejects when the worker dies, never resolves. */
+  readonly death: Promise<never>;
+  readonly ready: Promise<void>;
+}
+
+interface LiveSubscription {
+  readonly runId: string;
+  readonly listener: (events: readonly RunEvent[]) => void;
+  /** seq of the next event that is wanted. */
+  next: number;
+  /** The worker's number for it, null while it is being made. */
+  id: number | null;
+}
+
+class WorkerLink {
+  #connection: Connection | null = null;
+  readonly #subscriptions = new Set<LiveSubscription>();
+
+  constructor(private readonly options: LocalBackendOptions) {
+    installErrorTransfer();
+  }
+
+  /** Calls the worker, started where needed. Rejects with the worker's NagiError, or `internal` when it dies meanwhile. */
+  async call<T>(action: (remote: Remote<WorkerApi>) => Promise<T>): Promise<T> {
+    const connection = this.#connect();
+    await Promise.race([connection.ready, connection.death]);
+    return Promise.race([action(connection.remote), connection.death]);
+  }
+
+  async subscribe(runId: string, sinceSeq: number, listener: LiveSubscription["listener"]): Promise<() => void> {
+    const subscription: LiveSubscription = { runId, listener, next: sinceSeq, id: null };
+    this.#subscriptions.add(subscription);
+    try {
+      await this.call((remote) => this.#attach(remote, subscription));
+    } catch (error) {
+      this.#subscriptions.delete(subscription);
+      throw error;
+    }
+    return () => {
+      this.#subscriptions.delete(subscription);
+      const { id } = subscription;
+      if (id !== null) this.call((remote) => remote.unsubscribe(id)).catch(() => undefined);
+    };
+  }
+
+  async #attach(remote: Remote<WorkerApi>, subscription: LiveSubscription): Promise<void> {
+    const receive = (events: readonly RunEvent[]): void => {
+      if (!this.#subscriptions.has(subscription)) return;
+      const last = events.at(-1);
+      if (last !== undefined) subscription.next = last.seq + 1;
+      subscription.listener(events);
+    };
+    subscription.id = await remote.subscribe(subscription.runId, subscription.next, proxy(receive));
+  }
+
+  #connect(): Connection {
+    if (this.#connection !== null) return this.#connection;
+    const worker = (this.options.createWorker ?? trainWorker)();
+    const remote = wrap<WorkerApi>(worker);
+    const death = new Promise<never>((_, reject) => {
+      worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        const message = event.message || "the worker's script could not be loaded";
+        const error = new NagiError(
+          "internal",
+          `The training worker stopped: ${message}. Runs keep their last checkpoint; resume them.`,
+          { message },
+        );
+        this.#bury(worker);
+        reject(error);
+        this.options.onCrash?.(error);
+      });
+    });
+    death.catch(() => undefined);
+    const ready = remote.connect(this.options.base ?? new URL(import.meta.env.BASE_URL, document.baseURI).href);
+    ready.catch(() => undefined);
+    const connection = { worker, remote, death, ready };
+    this.#connection = connection;
+    void this.#resubscribe(connection);
+    return connection;
+  }
+
+  /** Subscriptions outlive a worker: the new one goes on where the old one stopped. */
+  async #resubscribe({ ready, remote }: Connection): Promise<void> {
+    const earlier = [...this.#subscriptions].filter((subscription) => subscription.id !== null);
+    for (const subscription of earlier) subscription.id = null;
+    try {
+      await ready;
+      // Runs that died with the old worker become paused while they are listed, before their events are read.
+      if (earlier.length > 0) await remote.listRuns();
+      for (const subscription of earlier) await this.#attach(remote, subscription);
+    } catch {
+      // The call that started this worker fails in the same way and tells.
+    }
+  }
+
+  #bury(worker: Worker): void {
+    worker.terminate();
+    if (this.#connection?.worker === worker) this.#connection = null;
+  }
+}
+
+/** @see StudioBackend; the worker starts with the first call. */
+export function createLocalBackend(options: LocalBackendOptions = {}): StudioBackend {
+  const link = new WorkerLink(options);
+  return {
+    listRuns: () => link.call((remote) => remote.listRuns()),
+    start: (config) => link.call((remote) => remote.start(config)),
+    pause: (runId) => link.call((remote) => remote.pause(runId)),
+    resume: (runId) => link.call((remote) => remote.resume(runId)),
+    stop: (runId) => link.call((remote) => remote.stop(runId)),
+    checkpoint: (runId) => link.call((remote) => remote.checkpoint(runId)),
+    delete: (runId) => link.call((remote) => remote.delete(runId)),
+    events: (runId, sinceSeq, listener) => link.subscribe(runId, sinceSeq, listener),
+    score: (runId, texts) => link.call((remote) => remote.score(runId, texts)),
+    scoreSplit: (runId, split) => link.call((remote) => remote.scoreSplit(runId, split)),
+    exportModel: (runId) => link.call((remote) => remote.exportModel(runId)),
+    inspectDataset: (reference) => link.call((remote) => remote.inspectDataset(reference)),
+    inspectModel: (reference) => link.call((remote) => remote.inspectModel(reference)),
+    storage: () => link.call((remote) => remote.storage()),
+    listDatasets: () => link.call((remote) => remote.listDatasets()),
+    importDataset: (request) => link.call((remote) => remote.importDataset(request)),
+    deleteDataset: (id) => link.call((remote) => remote.deleteDataset(id)),
+    listModels: () => link.call((remote) => remote.listModels()),
+    importModel: (request) => link.call((remote) => remote.importModel(request)),
+    deleteModel: (id) => link.call((remote) => remote.deleteModel(id)),
+  };
+}

@@ -1,0 +1,31 @@
+/** What ships under public/: a static server lists nothing, so the files are named here. */
+import type { DatasetEntry, ModelEntry } from "./protocol/library";
+
+export const BUNDLED_DATASETS: readonly DatasetEntry[] = [
+  {
+    id: "reviews-ja",
+    name: "reviews-ja",
+    source: "bundled",
+    data: {
+      train: "bundled:reviews-ja/train",
+      validation: "bundled:reviews-ja/validation",
+      test: "bundled:reviews-ja/test",
+    },
+    files: ["train.jsonl", "validation.jsonl", "test.jsonl"],
+    split: null,
+    bytes: 1_494_402,
+    created: 0,
+  },
+];
+
+export const BUNDLED_MODELS: readonly ModelEntry[] = [
+  {
+    id: "nagi-base",
+    name: "nagi-base",
+    source: "bundled",
+    reference: "bundled:nagi-base",
+    files: ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"],
+    bytes: 11_479_720,
+    created: 0,
+  },
+];

@@ -1,0 +1,240 @@
+/** All runs on this machine: commands in, sessions and resting runs out. */
+import { NagiError } from "../../src/shared/errors";
+import type { RunConfig } from "../../src/shared/protocol/config";
+import type { RunEvent } from "../../src/shared/protocol/events";
+import type { RunRecord } from "../../src/shared/protocol/run";
+import type { FreeBytes } from "../engine/io/checkpoint-shelf";
+import type { Folder } from "../engine/io/opfs";
+import type { Release } from "./locks";
+import { isWorking, recoverRun } from "./recovery";
+import { RunFolder } from "./run-folder";
+import { badCommand, runLock, Session, type SessionTools } from "./session";
+
+export class Runs {
+  readonly #sessions = new Map<string, Session>();
+
+  /**
+   * @param folder holds one folder a run
+   * @param version of the studio, for the records
+   */
+  constructor(
+    private readonly folder: Folder,
+    private readonly tools: SessionTools,
+    private readonly free: FreeBytes,
+    private readonly version: string,
+  ) {}
+
+  /** Newest first. Runs that died with their tab become paused here. */
+  async list(): Promise<RunRecord[]> {
+    const records: RunRecord[] = [];
+    for (const entry of await this.folder.entries()) {
+      const record = await this.#listed(entry.name);
+      if (record !== null) records.push(record);
+    }
+    return records.sort((a, b) => b.created - a.created);
+  }
+
+  async start(config: RunConfig): Promise<RunRecord> {
+    const created = Date.now();
+    const record: RunRecord = {
+      run_id: newRunId(created),
+      config,
+      state: "queued",
+      created,
+      seconds: 0,
+      step: 0,
+      total_steps: 0,
+      checkpoint_step: null,
+      adapter: "",
+      version: this.version,
+      metrics: {},
+    };
+    // The lock first: another tab must not take the half-made folder for a dead run.
+    const release = await this.#lock(record.run_id);
+    try {
+      const folder = await RunFolder.create(this.folder, record, this.free);
+      await this.#begin(folder, record, release, false);
+    } catch (error) {
+      await this.folder.remove(record.run_id);
+      release();
+      throw error;
+    }
+    return record;
+  }
+
+  async pause(runId: string): Promise<void> {
+    const session = await this.#working(runId, "pause");
+    session.request("pause");
+    await session.done;
+  }
+
+  async resume(runId: string): Promise<void> {
+    if (this.#sessions.has(runId)) throw badCommand("resume", "running", "It is being worked on already.");
+    await this.#resting(runId, async (folder, record, release) => {
+      if (record.state !== "paused" && record.state !== "failed") {
+        throw badCommand("resume", record.state, "Start a new run with the same settings.");
+      }
+      await this.#begin(folder, record, release, true);
+      return "kept";
+    });
+  }
+
+  async stop(runId: string): Promise<void> {
+    const session = this.#sessions.get(runId);
+    if (session !== undefined) {
+      session.request("stop");
+      await session.done;
+      return;
+    }
+    await this.#resting(runId, async (folder, record) => {
+      if (record.state !== "paused" && record.state !== "failed")
+        throw badCommand("stop", record.state, "It has ended.");
+      const log = await folder.openLog();
+      try {
+        const event = log.append({ type: "state", state: "stopped", error: null });
+        if (log.error !== null) throw log.error;
+        await folder.saveRecord({ ...record, state: "stopped" });
+        this.tools.hub.publish(event);
+      } finally {
+        log.close();
+      }
+      return "done";
+    });
+  }
+
+  async checkpoint(runId: string): Promise<void> {
+    const session = await this.#working(runId, "checkpoint");
+    await session.requestCheckpoint();
+  }
+
+  async delete(runId: string): Promise<void> {
+    const session = this.#sessions.get(runId);
+    if (session !== undefined) throw badCommand("delete", session.record.state, "Stop it first.");
+    const release = await this.#lock(runId);
+    try {
+      await this.folder.remove(runId);
+    } finally {
+      release();
+    }
+  }
+
+  /** Stored events, then live ones; resolves with a number for the hub's `unsubscribe`. */
+  subscribe(runId: string, sinceSeq: number, listener: (events: readonly RunEvent[]) => void): Promise<number> {
+    return this.tools.hub.subscribe(runId, sinceSeq, listener, async () => {
+      const folder = await RunFolder.open(this.folder, runId, this.free);
+      return folder.events();
+    });
+  }
+
+  /** The record as it is now. @throws run.not_found */
+  async record(runId: string): Promise<RunRecord> {
+    const live = this.#sessions.get(runId);
+    if (live !== undefined) return live.record;
+    return (await RunFolder.open(this.folder, runId, this.free)).record();
+  }
+
+  /** Bytes of the newest checkpoint. @throws run.not_found, run.no_checkpoint {run_id}, storage.corrupt */
+  async newestCheckpoint(runId: string): Promise<{ step: number; bytes: Uint8Array }> {
+    const folder = await RunFolder.open(this.folder, runId, this.free);
+    const newest = await folder.checkpoints.newest();
+    if (newest !== null) return newest;
+    throw new NagiError(
+      "run.no_checkpoint",
+      "This run has no checkpoint yet: let it train up to the first one, or pause it.",
+      {
+        run_id: runId,
+      },
+    );
+  }
+
+  async sizes(): Promise<{ run_id: string; bytes: number }[]> {
+    const sizes: { run_id: string; bytes: number }[] = [];
+    for (const entry of await this.folder.entries()) {
+      sizes.push({ run_id: entry.name, bytes: (await (await this.folder.find(entry.name))?.bytes()) ?? 0 });
+    }
+    return sizes;
+  }
+
+  async #listed(runId: string): Promise<RunRecord | null> {
+    const live = this.#sessions.get(runId);
+    if (live !== undefined) return live.record;
+    const folder = await RunFolder.open(this.folder, runId, this.free);
+    const record = await folder.findRecord();
+    if (record !== null && !isWorking(record.state)) return record;
+    const release = await this.tools.locks.tryHold(runLock(runId));
+    // Another tab works on it.
+    if (release === null) return record;
+    try {
+      if (record === null) {
+        await this.folder.remove(runId);
+        return null;
+      }
+      return await this.#recover(folder, record);
+    } catch (error) {
+      // A full disk must not hide the run; it is recovered once there is room.
+      console.error(`the run ${runId} could not be recovered`, error);
+      return record === null ? null : { ...record, state: "paused" };
+    } finally {
+      release();
+    }
+  }
+
+  async #recover(folder: RunFolder, stored: RunRecord): Promise<RunRecord> {
+    const { record, event } = await recoverRun(folder, stored);
+    if (event !== null) this.tools.hub.publish(event);
+    return record;
+  }
+
+  async #begin(folder: RunFolder, record: RunRecord, release: Release, resuming: boolean): Promise<void> {
+    const log = await folder.openLog();
+    const session = new Session(folder, record, log, release, this.tools, resuming);
+    this.#sessions.set(record.run_id, session);
+    void session.done.then(() => this.#sessions.delete(record.run_id));
+  }
+
+  async #working(runId: string, command: string): Promise<Session> {
+    const session = this.#sessions.get(runId);
+    if (session !== undefined) return session;
+    const release = await this.#lock(runId);
+    release();
+    const record = await this.record(runId);
+    throw badCommand(command, record.state, "Only a run that is worked on can.");
+  }
+
+  /** Does something to a run nobody works on, its lock held; the action says whether the lock went on to a session. */
+  async #resting(
+    runId: string,
+    action: (folder: RunFolder, record: RunRecord, release: Release) => Promise<"kept" | "done">,
+  ): Promise<void> {
+    const release = await this.#lock(runId);
+    let kept = false;
+    try {
+      const folder = await RunFolder.open(this.folder, runId, this.free);
+      const stored = await folder.record();
+      const record = isWorking(stored.state) ? await this.#recover(folder, stored) : stored;
+      kept = (await action(folder, record, release)) === "kept";
+    } finally {
+      if (!kept) release();
+    }
+  }
+
+  async #lock(runId: string): Promise<Release> {
+    const release = await this.tools.locks.tryHold(runLock(runId));
+    if (release !== null) return release;
+    throw new NagiError(
+      "storage.busy",
+      `The run ${runId} is being worked on in another tab. Go on there, or close that tab first.`,
+      {
+        what: "run",
+        name: runId,
+      },
+    );
+  }
+}
+
+/** Sorts by time, unique across tabs. */
+function newRunId(created: number): string {
+  const stamp = new Date(created).toISOString().replace(/\D/g, "").slice(0, 14);
+  const random = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+  return `${stamp}-${random.toString(16).padStart(8, "0")}`;
+}

@@ -1,0 +1,222 @@
+/**
+ * One run while it is worked on: waits for its turn on the GPU, runs the stage, stores and publishes its events, keeps
+ * its record. The backend makes one per start or resume; it ends with the run's next resting state.
+ */
+import { NagiError, toErrorData } from "../../src/shared/errors";
+import type { RunEvent, RunEventBody, RunState } from "../../src/shared/protocol/events";
+import type { RunRecord } from "../../src/shared/protocol/run";
+import type { Gpu } from "../engine/gpu/gpu";
+import type { RunLog } from "../engine/io/run-log";
+import type { FileSource } from "../engine/io/source";
+import type { Control, DataFile, StageInput, StageOutcome } from "../engine/train/stage";
+import type { EventHub } from "./event-hub";
+import type { Locks, Release } from "./locks";
+import type { RunFolder } from "./run-folder";
+
+/** One run at a time trains, over all tabs: two would halve each other's speed and double the memory. */
+export const GPU_LOCK = "nagi/gpu";
+export const runLock = (runId: string): string => `nagi/run/${runId}`;
+
+/** What a session needs from outside; tests put a scripted stage here. */
+export interface SessionTools {
+  readonly locks: Locks;
+  readonly hub: EventHub;
+  readonly openGpu: () => Promise<Gpu>;
+  readonly model: (reference: string) => Promise<FileSource>;
+  readonly data: (reference: string) => Promise<DataFile>;
+  readonly runStage: (input: StageInput) => Promise<StageOutcome>;
+  /** Milliseconds on a monotonic clock. */
+  readonly clock: () => number;
+}
+
+export class Session {
+  /** Settles, without ever rejecting, when the run rests: finished, paused, stopped or failed. */
+  readonly done: Promise<void>;
+  #record: RunRecord;
+  #wanted: "run" | "pause" | "stop" = "run";
+  #checkpointAsked = false;
+  readonly #checkpointWaiters: (() => void)[] = [];
+  readonly #abort = new AbortController();
+  #startedAt: number | null = null;
+  readonly #secondsBefore: number;
+  /** Ends when all saves of the record so far have. */
+  #saving: Promise<void> = Promise.resolve();
+
+  /**
+   * @param log the run's log; the session closes it
+   * @param release gives the run's own lock back
+   */
+  constructor(
+    private readonly folder: RunFolder,
+    record: RunRecord,
+    private readonly log: RunLog,
+    private readonly release: Release,
+    private readonly tools: SessionTools,
+    private readonly resuming: boolean,
+  ) {
+    this.#record = record;
+    this.#secondsBefore = record.seconds;
+    this.done = this.#run();
+  }
+
+  get record(): RunRecord {
+    const { clock } = this.tools;
+    const seconds = this.#startedAt === null ? 0 : (clock() - this.#startedAt) / 1000;
+    return this.#startedAt === null ? this.#record : { ...this.#record, seconds: this.#secondsBefore + seconds };
+  }
+
+  /** Takes effect after the step at hand; a run that waits for the GPU leaves the queue. */
+  request(wanted: "pause" | "stop"): void {
+    // A stop is for good: a pause that arrives later does not undo it.
+    if (this.#wanted !== "stop") this.#wanted = wanted;
+    this.#abort.abort();
+  }
+
+  /** Resolves when the next checkpoint is stored or the session has ended. */
+  requestCheckpoint(): Promise<void> {
+    this.#checkpointAsked = true;
+    return new Promise((resolve) => this.#checkpointWaiters.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    try {
+      this.#emit({ type: "state", state: "queued", error: null });
+      const turn = await this.#turn();
+      if (turn === null) this.#rest(this.#wanted === "stop" ? "stopped" : "paused", null);
+      else await this.#train().finally(turn);
+    } catch (error) {
+      this.#rest("failed", toErrorData(error));
+    } finally {
+      await this.#close();
+    }
+  }
+
+  /** The GPU lock, or null when pause or stop came first. */
+  async #turn(): Promise<Release | null> {
+    try {
+      return await this.tools.locks.hold(GPU_LOCK, this.#abort.signal);
+    } catch (error) {
+      if (this.#abort.signal.aborted) return null;
+      throw error;
+    }
+  }
+
+  async #train(): Promise<void> {
+    const { config } = this.#record;
+    const { tools } = this;
+    const model = await tools.model(config.model.model_name_or_path);
+    const data = {
+      train: await tools.data(config.data.train),
+      validation: await tools.data(config.data.validation),
+      test: config.data.test === null ? null : await tools.data(config.data.test),
+    };
+    const gpu = await tools.openGpu();
+    try {
+      this.#startedAt = tools.clock();
+      const outcome = await tools.runStage({
+        config,
+        gpu,
+        model,
+        data,
+        storage: this.folder.checkpoints,
+        control: this.#control(),
+        emit: (body) => this.#emit(body),
+        clock: tools.clock,
+        resume: this.resuming,
+      });
+      this.#startedAt = null;
+      this.#record = {
+        ...this.#record,
+        state: outcome.state,
+        seconds: outcome.seconds,
+        step: outcome.step,
+        checkpoint_step: outcome.checkpoint_step,
+        metrics: outcome.metrics,
+      };
+    } finally {
+      gpu.destroy();
+    }
+  }
+
+  #control(): Control {
+    return {
+      // A log that cannot be written any more ends the run while its events still fit in memory.
+      state: () => (this.log.error !== null && this.#wanted === "run" ? "pause" : this.#wanted),
+      takeCheckpointRequest: () => {
+        const asked = this.#checkpointAsked;
+        this.#checkpointAsked = false;
+        return asked;
+      },
+    };
+  }
+
+  #emit(body: RunEventBody): void {
+    const event = this.log.append(body);
+    this.#follow(event);
+    this.tools.hub.publish(event);
+  }
+
+  #follow(event: RunEvent): void {
+    switch (event.type) {
+      case "state":
+        this.#update({ state: event.state });
+        break;
+      case "prepared":
+        this.#update({ adapter: event.adapter, total_steps: event.total_steps });
+        break;
+      case "log":
+      case "eval":
+        // Not written to disk with every step: after a crash the log says it.
+        this.#record = { ...this.#record, step: event.step };
+        break;
+      case "resumed":
+        this.#update({ step: event.step, metrics: {} });
+        break;
+      case "checkpoint":
+        this.log.flush();
+        this.#update({ checkpoint_step: event.step });
+        for (const resolve of this.#checkpointWaiters.splice(0)) resolve();
+        break;
+      case "result":
+        this.#update({ step: event.step, metrics: event.metrics });
+        break;
+      case "diverged":
+        break;
+    }
+  }
+
+  #update(change: Partial<RunRecord>): void {
+    this.#record = { ...this.#record, ...change };
+    // In order, and never in the way of training: the log holds the same facts, so a failed save is made up for later.
+    this.#saving = this.#saving.then(() => this.folder.saveRecord(this.record)).catch(() => undefined);
+  }
+
+  #rest(state: RunState, error: ReturnType<typeof toErrorData> | null): void {
+    this.#emit({ type: "state", state, error });
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#saving;
+      if (this.log.error !== null) {
+        await this.folder.checkpoints.keepNewest();
+        this.log.store();
+      }
+      await this.folder.saveRecord(this.record);
+    } catch (error) {
+      console.error("the run's record could not be stored", error);
+    } finally {
+      this.log.close();
+      for (const resolve of this.#checkpointWaiters.splice(0)) resolve();
+      this.release();
+    }
+  }
+}
+
+/** run.bad_command {command, state}. */
+export function badCommand(command: string, state: RunState, wayOut: string): NagiError {
+  return new NagiError("run.bad_command", `A run that is ${state} cannot be told to ${command}. ${wayOut}`, {
+    command,
+    state,
+  });
+}
