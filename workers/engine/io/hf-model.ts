@@ -78,14 +78,7 @@ export async function loadModel(source: FileSource, options: LoadOptions = {}): 
   const expected =
     options.expected?.(description.configJson) ??
     [...stored].map(([name, { shape }]) => ({ name, shape, optional: false }));
-  const wanted: [string, StoredTensor][] = [];
-  for (const { name, shape, optional } of expected) {
-    const tensor = stored.get(name);
-    if (tensor) {
-      checkShape(tensor, shape);
-      wanted.push([name, tensor]);
-    } else if (!optional) throw tensorMissing(name, description.files);
-  }
+  const wanted = checkTensors(description, expected);
   const total = wanted.reduce((sum, [, tensor]) => sum + tensor.bytes, 0);
   const tensors = new Map<string, Float32Array>();
   let loaded = 0;
@@ -96,6 +89,25 @@ export async function loadModel(source: FileSource, options: LoadOptions = {}): 
   }
   const unused = [...stored.keys()].filter((name) => !tensors.has(name));
   return { ...description, tensors, tokenizerFiles: await readTokenizerFiles(source), unused };
+}
+
+/**
+ * The expected tensors that the checkpoint has, in their order, without loading them. Throws model.tensor_missing where
+ * one is not optional and not there, model.tensor_shape where one has another shape.
+ */
+export function checkTensors(
+  { stored, files }: ModelDescription,
+  expected: readonly ExpectedTensor[],
+): [name: string, tensor: StoredTensor][] {
+  const wanted: [string, StoredTensor][] = [];
+  for (const { name, shape, optional } of expected) {
+    const tensor = stored.get(name);
+    if (tensor) {
+      checkShape(tensor, shape);
+      wanted.push([name, tensor]);
+    } else if (!optional) throw tensorMissing(name, files);
+  }
+  return wanted;
 }
 
 /** model.tensor_missing: details { file, tensor }. */
