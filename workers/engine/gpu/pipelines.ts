@@ -140,7 +140,8 @@ export class Pipelines {
         entries.push({
           binding: entries.length,
           visibility: COMPUTE,
-          buffer: { type: "uniform", minBindingSize: 4 * kernel.params.length },
+          // Params slots are multiples of 16 bytes, which also lets kernels of about the same size share a layout.
+          buffer: { type: "uniform", minBindingSize: 16 * Math.ceil(kernel.params.length / 4) },
         });
       layout = this.device.createBindGroupLayout({ label: key, entries });
       this.layouts.set(key, layout);
