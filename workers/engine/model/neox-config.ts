@@ -28,10 +28,8 @@ export interface NeoxConfig {
   /** hidden_size / num_attention_heads. */
   readonly head_dim: number;
   readonly rope_theta: number;
-  /** int(head_dim * partial_rotary_factor): the denominator of the exponents of the rotary frequencies. */
+  /** int(head_dim * partial_rotary_factor): dims of a head that rotate, and the denominator of the frequencies' exponents. */
   readonly rotary_exponent_dim: number;
-  /** Dims of a head that rotate: rotary_exponent_dim, made even upwards, as transformers does. */
-  readonly rotary_dim: number;
   readonly pad_token_id: number | null;
   readonly eos_token_id: number | null;
   /** Labels of a classification checkpoint, if config.json says. */
@@ -160,10 +158,7 @@ function refuseOtherArchitectures(json: Json, file: string): void {
 }
 
 /** rope_parameters (transformers 5) or rotary_pct, rotary_emb_base, rope_theta (before); factors other than plain rotation are refused. */
-function rotary(
-  fields: Fields,
-  head_dim: number,
-): Pick<NeoxConfig, "rope_theta" | "rotary_exponent_dim" | "rotary_dim"> {
+function rotary(fields: Fields, head_dim: number): Pick<NeoxConfig, "rope_theta" | "rotary_exponent_dim"> {
   // transformers: rope_scaling, where it is set, takes the place of rope_parameters.
   const name = fields.raw("rope_scaling") !== undefined ? "rope_scaling" : "rope_parameters";
   const given = fields.raw(name) ?? {};
@@ -182,10 +177,10 @@ function rotary(
   if (!(factor >= 0 && factor <= 1))
     throw badConfig(fields.file, "rotary_pct", `(partial_rotary_factor) is ${factor}, not between 0 and 1`);
   const rotary_exponent_dim = Math.trunc(head_dim * factor);
-  const rotary_dim = 2 * Math.ceil(rotary_exponent_dim / 2);
-  if (rotary_dim > head_dim)
+  // transformers rotates that many dims, made even upwards.
+  if (2 * Math.ceil(rotary_exponent_dim / 2) > head_dim)
     throw badConfig(fields.file, "rotary_pct", `rotates all ${head_dim} dims of a head, which must be even for that`);
-  return { rope_theta, rotary_exponent_dim, rotary_dim };
+  return { rope_theta, rotary_exponent_dim };
 }
 
 function numLabels(fields: Fields): number | null {

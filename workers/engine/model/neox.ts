@@ -1,0 +1,119 @@
+/**
+ * GPT-NeoX as OpenCALM uses it: the wiring of transformers' GPTNeoXModel, recorded for one flat stream of tokens. What
+ * config.json may say is in neox-config.ts, the parameters' names in shapes.ts, the heads in heads.ts.
+ */
+
+import { gelu, geluTanh, relu } from "../ops/activations";
+import { add } from "../ops/add";
+import { attention } from "../ops/attention";
+import { embedding } from "../ops/embedding";
+import { layerNorm } from "../ops/layer-norm";
+import { linear, linearBias } from "../ops/linear";
+import { rope, ropeInverseFrequencies } from "../ops/rope";
+import { type Graph, output, type Tensor } from "../plan/record";
+import type { NeoxConfig } from "./neox-config";
+import { EMBEDDING, layerPrefix } from "./shapes";
+
+/** The token stream: i32 [R] each, and the rotary frequencies f32 [F]. */
+export interface StreamInputs {
+  readonly input_ids: Tensor;
+  readonly position_ids: Tensor;
+  /** Index of the first token of the text, and the index after its last one. */
+  readonly segment_start: Tensor;
+  readonly segment_end: Tensor;
+  readonly inv_freq: Tensor;
+}
+
+/** Records the inputs of a stream of R tokens. */
+export function streamInputs(graph: Graph, config: NeoxConfig, R: number): StreamInputs {
+  const integers = (name: string) => graph.input(name, [R], "i32");
+  return {
+    input_ids: integers("input_ids"),
+    position_ids: integers("position_ids"),
+    segment_start: integers("segment_start"),
+    segment_end: integers("segment_end"),
+    inv_freq: graph.input("inv_freq", [inverseFrequencies(config).length], "f32"),
+  };
+}
+
+/** Rotary frequencies of the model, the constant input `inv_freq`. */
+export function inverseFrequencies(config: NeoxConfig): Float32Array {
+  return ropeInverseFrequencies(config.rotary_exponent_dim, config.rope_theta);
+}
+
+/** Which parameters are trained, by name. */
+export type Trainable = (name: string) => boolean;
+
+/** Records single parameters and the small blocks that are made of them. */
+export class Parameters {
+  constructor(
+    private readonly graph: Graph,
+    private readonly shapes: ReadonlyMap<string, readonly number[]>,
+    private readonly trainable: Trainable,
+  ) {}
+
+  get(name: string): Tensor {
+    const shape = this.shapes.get(name);
+    if (!shape) throw new Error(`the model has no parameter ${name}`);
+    return this.graph.parameter(name, shape, { trainable: this.trainable(name) });
+  }
+
+  /** x [R,I] -> [R,O]; with a bias where the checkpoint has one. */
+  linear(name: string, x: Tensor): Tensor {
+    const weight = this.get(`${name}.weight`);
+    const bias = `${name}.bias`;
+    if (!this.shapes.has(bias)) return output(this.graph.apply(linear, { x, weight }), "y");
+    return output(this.graph.apply(linearBias, { x, weight, bias: this.get(bias) }), "y");
+  }
+
+  layerNorm(name: string, x: Tensor, eps: number): Tensor {
+    const inputs = { x, weight: this.get(`${name}.weight`), bias: this.get(`${name}.bias`) };
+    return output(this.graph.apply(layerNorm, inputs, { eps }), "y");
+  }
+}
+
+/** The trunk up to and with the final layer norm: hidden states [R,H]. */
+export function neoxTrunk(graph: Graph, config: NeoxConfig, parameters: Parameters, inputs: StreamInputs): Tensor {
+  const eps = config.layer_norm_eps;
+  const sum = (a: Tensor, b: Tensor) => output(graph.apply(add, { a, b }), "y");
+  let hidden = output(graph.apply(embedding, { ids: inputs.input_ids, weight: parameters.get(EMBEDDING) }), "y");
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const prefix = layerPrefix(layer);
+    const attended = selfAttention(
+      graph,
+      config,
+      parameters,
+      inputs,
+      `${prefix}attention.`,
+      parameters.layerNorm(`${prefix}input_layernorm`, hidden, eps),
+    );
+    const residual = config.use_parallel_residual ? hidden : sum(attended, hidden);
+    const normed = parameters.layerNorm(`${prefix}post_attention_layernorm`, residual, eps);
+    const widened = parameters.linear(`${prefix}mlp.dense_h_to_4h`, normed);
+    const mlp = parameters.linear(`${prefix}mlp.dense_4h_to_h`, activate(graph, config, widened));
+    hidden = config.use_parallel_residual ? sum(sum(mlp, attended), hidden) : sum(mlp, residual);
+  }
+  return parameters.layerNorm("gpt_neox.final_layer_norm", hidden, eps);
+}
+
+function selfAttention(
+  graph: Graph,
+  config: NeoxConfig,
+  parameters: Parameters,
+  inputs: StreamInputs,
+  prefix: string,
+  x: Tensor,
+): Tensor {
+  const { segment_start, segment_end, position_ids, inv_freq } = inputs;
+  const heads = config.num_attention_heads;
+  const qkv = parameters.linear(`${prefix}query_key_value`, x);
+  const { q, k, v } = graph.apply(rope, { qkv, position_ids, inv_freq }, { heads });
+  if (!q || !k || !v) throw new Error("rope has outputs q, k, v");
+  const attended = output(graph.apply(attention, { q, k, v, segment_start, segment_end }, { heads }), "y");
+  return parameters.linear(`${prefix}dense`, attended);
+}
+
+function activate(graph: Graph, config: NeoxConfig, x: Tensor): Tensor {
+  const op = { gelu, geluTanh, relu }[config.activation];
+  return output(graph.apply(op, { x }), "y");
+}

@@ -1,0 +1,86 @@
+/** Micro-batches as a stream of tokens, and how they are laid into a plan's inputs of fixed size. */
+
+import { NagiError } from "../../../src/shared/errors";
+
+/** Texts laid one after another. All arrays of tokens have the same length. */
+export interface PackedBatch {
+  readonly input_ids: Int32Array;
+  /** Position of the token in its text. */
+  readonly position_ids: Int32Array;
+  /** Index of the first token of its text, and the index after its last one. */
+  readonly segment_start: Int32Array;
+  readonly segment_end: Int32Array;
+  /** Language models: the next token, -100 where none is learnt. */
+  readonly targets?: Int32Array;
+  /** Reward models: index of the last token of each text. Pairwise: first half chosen, second half rejected. */
+  readonly last_index?: Int32Array;
+  /** Reward models, not pairwise: 1 positive, 0 negative. */
+  readonly labels?: Int32Array;
+}
+
+/** A token that no loss counts. */
+export const IGNORED = -100;
+
+/** Tokens of a plan: as many as the batch has, rounded up so that few plans serve all batches. */
+export const BUCKET = 64;
+
+export const bucketSize = (tokens: number): number => Math.max(1, Math.ceil(tokens / BUCKET)) * BUCKET;
+
+/** The i32 inputs of a stream, each [R]. */
+export interface StreamArrays {
+  readonly input_ids: Int32Array;
+  readonly position_ids: Int32Array;
+  readonly segment_start: Int32Array;
+  readonly segment_end: Int32Array;
+}
+
+/**
+ * Copies a batch and fills the rest with texts of one token.
+ * @throws NagiError model.bad_tokenizer {file} where a token is not in the vocabulary; Error where the batch contradicts
+ * itself.
+ */
+export function fillStream(into: StreamArrays, batch: PackedBatch, vocabulary: number, filler: number): void {
+  const tokens = batch.input_ids.length;
+  const R = into.input_ids.length;
+  if (tokens > R) throw new Error(`a batch of ${tokens} tokens does not fit ${R}`);
+  const { input_ids, position_ids, segment_start, segment_end } = batch;
+  if (position_ids.length !== tokens || segment_start.length !== tokens || segment_end.length !== tokens)
+    throw new Error("the token arrays of a batch differ in length");
+  for (let t = 0; t < tokens; t++) {
+    const id = input_ids[t] ?? -1;
+    if (id < 0 || id >= vocabulary)
+      throw new NagiError(
+        "model.bad_tokenizer",
+        `token id ${id} does not exist: the model's vocabulary has ${vocabulary} entries. Take tokenizer.json and weights of the same model.`,
+        { file: "tokenizer.json" },
+      );
+    const start = segment_start[t] ?? -1;
+    const end = segment_end[t] ?? -1;
+    if (!(start >= 0 && start <= t && end > t && end <= tokens))
+      throw new Error(`token ${t} lies outside its text [${start}, ${end})`);
+  }
+  into.input_ids.set(input_ids);
+  into.position_ids.set(position_ids);
+  into.segment_start.set(segment_start);
+  into.segment_end.set(segment_end);
+  into.input_ids.fill(filler, tokens);
+  into.position_ids.fill(0, tokens);
+  for (let t = tokens; t < R; t++) {
+    into.segment_start[t] = t;
+    into.segment_end[t] = t + 1;
+  }
+}
+
+/** Targets that count. */
+export function countTargets(batch: PackedBatch): number {
+  if (!batch.targets) throw new Error("a language-model batch needs targets");
+  let count = 0;
+  for (const target of batch.targets) if (target !== IGNORED) count += 1;
+  return count;
+}
+
+/** Texts of a reward batch. */
+export function countTexts(batch: PackedBatch): number {
+  if (!batch.last_index) throw new Error("a reward batch needs last_index");
+  return batch.last_index.length;
+}
