@@ -39,7 +39,8 @@ export default defineConfig(({ isSsrBuild }) => ({
         assetsInlineLimit: 0,
         chunkSizeWarningLimit: 1500,
       },
-  ssr: { noExternal: true, external: ["webgpu", "@xenova/transformers"] },
+  // In tests packages stay packages: only the command line's build bundles them.
+  ...(isSsrBuild ? { ssr: { noExternal: true as const, external: ["webgpu", "@xenova/transformers"] } } : {}),
   server: {
     headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
   },
