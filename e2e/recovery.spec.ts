@@ -1,0 +1,131 @@
+/** What happens to a run when the tab dies, the GPU goes away or the storage is full; and that resuming changes nothing. */
+import { readFileSync } from "node:fs";
+import type { Page } from "@playwright/test";
+import {
+  chart,
+  expectState,
+  expectStep,
+  fillRewardForm,
+  importDataset,
+  shownStep,
+  smallDataset,
+  startRun,
+} from "./journey";
+import { expect, open, pattern, t, test } from "./studio";
+
+const TINY = {
+  max_steps: 10,
+  per_device_train_batch_size: 2,
+  max_length: 24,
+  eval_steps: 5,
+  save_steps: 2,
+  logging_steps: 1,
+};
+
+async function startSmallRun(page: Page, changes: Readonly<Record<string, number>> = {}): Promise<string> {
+  await open(page, "/reward/new");
+  if ((await page.getByText("small.jsonl").count()) === 0) await importDataset(page, smallDataset(40));
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await fillRewardForm(page, { ...TINY, ...changes });
+  return startRun(page);
+}
+
+const resume = (page: Page) => page.getByRole("button", { name: t("run.resume"), exact: true });
+
+test("a closed tab loses nothing up to the last checkpoint", async ({ page, context }) => {
+  const runId = await startSmallRun(page);
+  await expectStep(page, 4);
+  // One text is longer than the context: it is cut, and the run says so.
+  await expect(page.getByText(pattern("run.truncated"))).toBeVisible();
+  await page.close();
+
+  const next = await context.newPage();
+  await open(next, "/runs");
+  await expectState(next, "paused");
+  await open(next, `/runs/${runId}`);
+  await expect(next.getByText(pattern("run.interrupted_text"))).toBeVisible();
+  await expect(chart(next, "loss")).toHaveAttribute("aria-label", /\d/);
+  expect(await shownStep(next)).toBeGreaterThanOrEqual(2);
+  await resume(next).click();
+  await expectState(next, "finished");
+  expect(await shownStep(next)).toBe(TINY.max_steps);
+});
+
+interface LogLine {
+  readonly type: string;
+  readonly step?: number;
+  readonly metrics?: Readonly<Record<string, number | null>>;
+}
+
+/** Last loss and evaluation of each step, from the file a person can download. */
+async function downloadedCurve(page: Page): Promise<Map<string, unknown>> {
+  await page.getByRole("tab", { name: t("run.tab_record"), exact: true }).click();
+  const waiting = page.waitForEvent("download");
+  await page.getByRole("button", { name: t("record.download_metrics"), exact: true }).click();
+  const path = await (await waiting).path();
+  const curve = new Map<string, unknown>();
+  for (const line of readFileSync(path, "utf8")
+    .split("\n")
+    .filter((text) => text !== "")) {
+    const { type, step, metrics }: LogLine = JSON.parse(line);
+    if (type === "log") curve.set(`loss ${step}`, [metrics?.loss, metrics?.grad_norm, metrics?.learning_rate]);
+    if (type === "eval") curve.set(`eval ${step}`, [metrics?.eval_loss, metrics?.eval_accuracy, metrics?.eval_auc]);
+  }
+  return curve;
+}
+
+test("an interrupted run's curve equals an uninterrupted one's, to the last bit", async ({ page }) => {
+  await startSmallRun(page);
+  await expectState(page, "finished");
+  const whole = await downloadedCurve(page);
+  expect(whole.size).toBeGreaterThanOrEqual(TINY.max_steps);
+
+  await startSmallRun(page);
+  await expectStep(page, 3);
+  await page.getByRole("button", { name: t("run.pause"), exact: true }).click();
+  await expectState(page, "paused");
+  await page.reload();
+  await resume(page).click();
+  await expectStep(page, 6);
+  await page.reload(); // without a pause: a crash as far as the run can tell
+  await expectState(page, "paused");
+  await resume(page).click();
+  await expectState(page, "finished");
+  expect(await downloadedCurve(page)).toEqual(whole);
+});
+
+test("a lost GPU keeps the last checkpoint and offers to resume", async ({ page, context, complaints }) => {
+  await startSmallRun(page, { max_steps: 60 });
+  await expectStep(page, 5);
+  // The browser's own way to bring its GPU process down; the navigation itself never completes.
+  const crash = await context.newPage();
+  await crash.goto("chrome://gpucrash").catch(() => undefined);
+  await crash.close();
+  const alert = page.getByRole("alert").filter({ hasText: t("errors.gpu.lost.title") });
+  await expect(alert).toBeVisible({ timeout: 60_000 });
+  await expectState(page, "failed");
+  await expect(page.getByText(pattern("run.failed_kept"))).toBeVisible();
+  const kept = await shownStep(page);
+  await resume(page).click();
+  await expectStep(page, kept + 1);
+  await page.getByRole("button", { name: t("run.pause"), exact: true }).click();
+  await expectState(page, "paused");
+  // Chromium itself reports the lost context; nothing of ours may complain.
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !/GPU|context|device/i.test(text)));
+});
+
+test("a full storage ends the run with the way out and keeps what is there", async ({ page, baseURL }) => {
+  await startSmallRun(page, { max_steps: 60 });
+  await expectStep(page, 3);
+  const session = await page.context().newCDPSession(page);
+  const origin = new URL(baseURL ?? "").origin;
+  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1_000_000 });
+  const alert = page.getByRole("alert").filter({ hasText: t("errors.storage.quota.title") });
+  await expect(alert).toBeVisible({ timeout: 120_000 });
+  await expect(alert).toContainText(t("errors.way_out"));
+  await session.send("Storage.overrideQuotaForOrigin", { origin });
+  await resume(page).click();
+  await expectState(page, "running");
+  await page.getByRole("button", { name: t("run.pause"), exact: true }).click();
+  await expectState(page, "paused");
+});
