@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { NagiError } from "../../../src/shared/errors";
 import expected from "./fixtures/tokenizer.json";
 import { parseDataset } from "./formats";
-import { loadTokenizer, type Tokenizer } from "./tokenizer";
+import { createTokenizer, loadTokenizer, type Tokenizer } from "./tokenizer";
 
 const read = (path: string) => readFileSync(new URL(`../../../public/${path}`, import.meta.url), "utf8");
 const tokenizerJson = read("models/nagi-base/tokenizer.json");
@@ -12,7 +12,7 @@ const reviews = (split: string) => parseDataset(read(`datasets/reviews-ja/${spli
 
 async function failure(json: string, config: string | null): Promise<NagiError> {
   try {
-    await loadTokenizer(json, config);
+    await createTokenizer(json, config);
   } catch (error) {
     if (error instanceof NagiError) return error;
     throw error;
@@ -23,7 +23,7 @@ async function failure(json: string, config: string | null): Promise<NagiError> 
 describe("the bundled tokenizer against Python's tokenizers", () => {
   let tokenizer: Tokenizer;
   beforeAll(async () => {
-    tokenizer = await loadTokenizer(tokenizerJson, configJson);
+    tokenizer = await createTokenizer(tokenizerJson, configJson);
   });
 
   it("knows its special tokens", () => {
@@ -69,13 +69,23 @@ describe("other tokenizers", () => {
     const json = JSON.parse(tokenizerJson);
     json.added_tokens = json.added_tokens.slice(0, 1);
     delete json.model.vocab["<|padding|>"];
-    const tokenizer = await loadTokenizer(JSON.stringify(json), null);
+    const tokenizer = await createTokenizer(JSON.stringify(json), null);
     expect([tokenizer.eosId, tokenizer.padId]).toEqual([0, 0]);
+  });
+
+  it("comes from a model's files, and says which one is missing", async () => {
+    const bytes = new TextEncoder().encode(tokenizerJson);
+    const tokenizer = await loadTokenizer(new Map([["tokenizer.json", bytes]]));
+    expect(tokenizer.padId).toBe(1);
+    await expect(loadTokenizer(new Map())).rejects.toMatchObject({
+      code: "model.bad_tokenizer",
+      details: { file: "tokenizer.json", reason: "is missing" },
+    });
   });
 
   it("reads special tokens that are objects", async () => {
     const config = { eos_token: { __type: "AddedToken", content: "<|padding|>" }, pad_token: "<|endoftext|>" };
-    const tokenizer = await loadTokenizer(tokenizerJson, JSON.stringify(config));
+    const tokenizer = await createTokenizer(tokenizerJson, JSON.stringify(config));
     expect([tokenizer.eosId, tokenizer.padId]).toEqual([1, 0]);
   });
 

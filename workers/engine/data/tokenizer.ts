@@ -73,7 +73,7 @@ function readVocabulary(json: Record<string, unknown>): Map<string, number> {
  * A tokenizer from the texts of its files; `tokenizerConfigJson` may be null where a model has none. Rejects with
  * model.bad_tokenizer.
  */
-export async function loadTokenizer(tokenizerJson: string, tokenizerConfigJson: string | null): Promise<Tokenizer> {
+export async function createTokenizer(tokenizerJson: string, tokenizerConfigJson: string | null): Promise<Tokenizer> {
   const json = parseObject(tokenizerJson, "tokenizer.json");
   const config = tokenizerConfigJson === null ? {} : parseObject(tokenizerConfigJson, "tokenizer_config.json");
   const vocabulary = readVocabulary(json);
@@ -105,4 +105,15 @@ export async function loadTokenizer(tokenizerJson: string, tokenizerConfigJson: 
     padId,
     vocabSize,
   };
+}
+
+/** The tokenizer of a model folder, from its files by name. Rejects with model.bad_tokenizer. */
+export async function loadTokenizer(files: ReadonlyMap<string, Uint8Array>): Promise<Tokenizer> {
+  const text = (name: string): string | null => {
+    const bytes = files.get(name);
+    return bytes ? new TextDecoder().decode(bytes) : null;
+  };
+  const json = text("tokenizer.json");
+  if (json === null) throw bad("tokenizer.json", "is missing");
+  return await createTokenizer(json, text("tokenizer_config.json"));
 }
