@@ -1,4 +1,7 @@
-/** Chromium of the system on SwiftShader's WebGPU, against the real server of `npm start`. */
+/**
+ * Chromium of the system on SwiftShader's WebGPU, against the real server of `npm start`.
+ * NAGI_SCREENSHOTS=FOLDER adds the project "screenshots", which takes pictures of every screen instead of testing.
+ */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "@playwright/test";
 
@@ -38,6 +41,9 @@ export default defineConfig({
       testIgnore: "no-webgpu.spec.ts",
       use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
     },
+    ...(process.env.NAGI_SCREENSHOTS
+      ? [{ name: "screenshots", testMatch: "screenshots.ts", use: { launchOptions: launch([...QUIET, ...WEBGPU]) } }]
+      : []),
     {
       name: "no-webgpu",
       testMatch: "no-webgpu.spec.ts",
