@@ -5,7 +5,7 @@
  *   const runs = useRuns((s) => s.runs);                     // newest first; records follow their events
  *   const detail = useRuns((s) => s.details[runId]);         // undefined until open(); re-renders at most ~10 times a second
  *   useEffect(() => { void useRuns.getState().open(runId); }, [runId]);
- *   chartColumns(detail.log, ["loss", "grad_norm"])          // series.ts, for uPlot; recompute when detail.revision changes
+ *   detail.log.column("loss")                                // series.ts; read it again when detail.revision changes
  *   secondsLeft(detail)                                      // run-detail.ts
  * Call `load()` once at start. Queued, preparing and running runs are opened by themselves. Actions reject with a NagiError.
  */
@@ -46,6 +46,8 @@ export interface RunsState {
   score(runId: string, texts: readonly string[]): Promise<ScoredText[]>;
   scoreSplit(runId: string, split: "validation" | "test"): Promise<ScoredSample[]>;
   exportModel(runId: string): Promise<Blob>;
+  /** All stored events, one JSON object a line. */
+  exportEvents(runId: string): Promise<string>;
   refreshStorage(): Promise<void>;
 }
 
@@ -155,6 +157,7 @@ export const useRuns = create<RunsState>()((set, get) => {
     score: (runId, texts) => backend().score(runId, texts),
     scoreSplit: (runId, split) => backend().scoreSplit(runId, split),
     exportModel: (runId) => backend().exportModel(runId),
+    exportEvents: (runId) => backend().exportEvents(runId),
     async refreshStorage() {
       set({ storage: await backend().storage() });
     },

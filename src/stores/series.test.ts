@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chartColumns, MetricSeries } from "./series";
+import { MetricSeries } from "./series";
 
 describe("MetricSeries", () => {
   it("keeps rows sorted by step, with NaN where a value is missing or null", () => {
@@ -51,31 +51,5 @@ describe("MetricSeries", () => {
     expect(series.column("loss")[999_999]).toBe(499_999.5);
     // A copy per event would take hours; the bound is loose because the machine is shared.
     expect(milliseconds).toBeLessThan(10_000);
-    expect(chartColumns(series, ["loss"], 1000)[0].length).toBeLessThanOrEqual(1000);
-  });
-});
-
-describe("chartColumns", () => {
-  it("turns missing values into null", () => {
-    const series = new MetricSeries();
-    series.set(1, 0, { loss: 1 });
-    series.set(2, 0, { other: 5 });
-    expect(chartColumns(series, ["loss", "other"])).toEqual([
-      [1, 2],
-      [1, null],
-      [null, 5],
-    ]);
-  });
-
-  it("keeps a single spike when it thins", () => {
-    const series = new MetricSeries();
-    for (let step = 0; step < 10_000; step++)
-      series.set(step, 0, { loss: step === 7777 ? 99 : step === 1234 ? -99 : 1 });
-    const [x, loss = []] = chartColumns(series, ["loss"], 100);
-    expect(x.length).toBe(100);
-    expect(loss.length).toBe(100);
-    expect(Math.max(...loss.map((value) => value ?? 0))).toBe(99);
-    expect(Math.min(...loss.map((value) => value ?? 0))).toBe(-99);
-    expect(x).toEqual([...x].sort((a, b) => a - b));
   });
 });

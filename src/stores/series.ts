@@ -1,7 +1,6 @@
 /**
  * The curves of a run: one growable column of doubles per metric, sorted by step. Appending is amortised O(1) and never
- * copies what is there; a column is read as a view. A missing or non-finite value is NaN in a column and null in
- * `chartColumns`.
+ * copies what is there; a column is read as a view. A missing or non-finite value is NaN.
  */
 import type { Metrics } from "../shared/protocol/events";
 
@@ -97,38 +96,4 @@ export class MetricSeries {
       this.#columns.set(key, larger);
     }
   }
-}
-
-export type ChartColumns = [x: number[], ...ys: (number | null)[][]];
-
-/**
- * Columns for uPlot: the steps, then one array per key, null where a value is missing. More than `maxPoints` rows are
- * thinned to the smallest and the largest value of each bucket, so that a spike never disappears.
- */
-export function chartColumns(series: MetricSeries, keys: readonly string[], maxPoints = 4000): ChartColumns {
-  const steps = series.column("step");
-  const columns = keys.map((key) => series.column(key));
-  const toNull = (value: number | undefined): number | null =>
-    value !== undefined && Number.isFinite(value) ? value : null;
-  if (steps.length <= maxPoints) return [[...steps], ...columns.map((column) => Array.from(column, toNull))];
-  const buckets = Math.max(1, Math.floor(maxPoints / 2));
-  const x: number[] = [];
-  const ys: (number | null)[][] = columns.map(() => []);
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    const start = Math.floor((bucket * steps.length) / buckets);
-    const end = Math.floor(((bucket + 1) * steps.length) / buckets);
-    x.push(steps[start] ?? 0, steps[end - 1] ?? 0);
-    columns.forEach((column, c) => {
-      let low = -1;
-      let high = -1;
-      for (let i = start; i < end; i++) {
-        const value = column[i] ?? Number.NaN;
-        if (!Number.isFinite(value)) continue;
-        if (low < 0 || value < (column[low] ?? 0)) low = i;
-        if (high < 0 || value > (column[high] ?? 0)) high = i;
-      }
-      ys[c]?.push(toNull(column[Math.min(low, high)]), toNull(column[Math.max(low, high)]));
-    });
-  }
-  return [x, ...ys];
 }

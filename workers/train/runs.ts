@@ -8,10 +8,12 @@ import type { Folder } from "../engine/io/opfs";
 import type { Release } from "./locks";
 import { isWorking, recoverRun } from "./recovery";
 import { RunFolder } from "./run-folder";
-import { badCommand, runLock, Session, type SessionTools } from "./session";
+import { badCommand, type Leftover, runLock, Session, type SessionTools } from "./session";
 
 export class Runs {
   readonly #sessions = new Map<string, Session>();
+  /** Of runs whose end did not fit on the disk. */
+  readonly #leftovers = new Map<string, Leftover>();
 
   /**
    * @param folder holds one folder a run
@@ -113,6 +115,7 @@ export class Runs {
     const release = await this.#lock(runId);
     try {
       await this.folder.remove(runId);
+      this.#leftovers.delete(runId);
     } finally {
       release();
     }
@@ -126,10 +129,23 @@ export class Runs {
     });
   }
 
+  /** The stored events, one JSON object a line. @throws run.not_found */
+  async eventLog(runId: string): Promise<string> {
+    const folder = await RunFolder.open(this.folder, runId, this.free);
+    return (await folder.events()).map((event) => `${JSON.stringify(event)}\n`).join("");
+  }
+
+  /** Runs that a data set or model is still needed for. */
+  async unfinished(): Promise<RunRecord[]> {
+    return (await this.list()).filter((run) => isWorking(run.state) || run.state === "paused");
+  }
+
   /** The record as it is now. @throws run.not_found */
   async record(runId: string): Promise<RunRecord> {
     const live = this.#sessions.get(runId);
     if (live !== undefined) return live.record;
+    const leftover = this.#leftovers.get(runId);
+    if (leftover !== undefined) return leftover.record;
     return (await RunFolder.open(this.folder, runId, this.free)).record();
   }
 
@@ -158,6 +174,8 @@ export class Runs {
   async #listed(runId: string): Promise<RunRecord | null> {
     const live = this.#sessions.get(runId);
     if (live !== undefined) return live.record;
+    const leftover = this.#leftovers.get(runId);
+    if (leftover !== undefined) return leftover.record;
     const folder = await RunFolder.open(this.folder, runId, this.free);
     const record = await folder.findRecord();
     if (record !== null && !isWorking(record.state)) return record;
@@ -179,6 +197,22 @@ export class Runs {
     }
   }
 
+  async #storeLeftover(folder: RunFolder, runId: string): Promise<RunRecord | null> {
+    const leftover = this.#leftovers.get(runId);
+    if (leftover === undefined) return null;
+    const log = await folder.openLog();
+    try {
+      log.takeOver(leftover.lines);
+      this.#leftovers.set(runId, { record: leftover.record, lines: [...log.waiting] });
+      if (log.error !== null) throw log.error;
+    } finally {
+      log.close();
+    }
+    await folder.saveRecord(leftover.record);
+    this.#leftovers.delete(runId);
+    return leftover.record;
+  }
+
   async #recover(folder: RunFolder, stored: RunRecord): Promise<RunRecord> {
     const { record, event } = await recoverRun(folder, stored);
     if (event !== null) this.tools.hub.publish(event);
@@ -189,7 +223,10 @@ export class Runs {
     const log = await folder.openLog();
     const session = new Session(folder, record, log, release, this.tools, resuming);
     this.#sessions.set(record.run_id, session);
-    void session.done.then(() => this.#sessions.delete(record.run_id));
+    void session.done.then(() => {
+      this.#sessions.delete(record.run_id);
+      if (session.leftover !== null) this.#leftovers.set(record.run_id, session.leftover);
+    });
   }
 
   async #working(runId: string, command: string): Promise<Session> {
@@ -210,7 +247,7 @@ export class Runs {
     let kept = false;
     try {
       const folder = await RunFolder.open(this.folder, runId, this.free);
-      const stored = await folder.record();
+      const stored = (await this.#storeLeftover(folder, runId)) ?? (await folder.record());
       const record = isWorking(stored.state) ? await this.#recover(folder, stored) : stored;
       kept = (await action(folder, record, release)) === "kept";
     } finally {

@@ -5,7 +5,6 @@
 import { NagiError, toErrorData } from "../../src/shared/errors";
 import type { RunEvent, RunEventBody, RunState } from "../../src/shared/protocol/events";
 import type { RunRecord } from "../../src/shared/protocol/run";
-import type { Gpu } from "../engine/gpu/gpu";
 import type { RunLog } from "../engine/io/run-log";
 import type { FileSource } from "../engine/io/source";
 import type { Control, DataFile, StageInput, StageOutcome } from "../engine/train/stage";
@@ -17,16 +16,24 @@ import type { RunFolder } from "./run-folder";
 export const GPU_LOCK = "nagi/gpu";
 export const runLock = (runId: string): string => `nagi/run/${runId}`;
 
+export type StageWork = Omit<StageInput, "gpu">;
+
 /** What a session needs from outside; tests put a scripted stage here. */
 export interface SessionTools {
   readonly locks: Locks;
   readonly hub: EventHub;
-  readonly openGpu: () => Promise<Gpu>;
   readonly model: (reference: string) => Promise<FileSource>;
   readonly data: (reference: string) => Promise<DataFile>;
-  readonly runStage: (input: StageInput) => Promise<StageOutcome>;
+  /** Opens a device, runs the stage on it, gives the device back. Rejects where there is no device. */
+  readonly train: (input: StageWork) => Promise<StageOutcome>;
   /** Milliseconds on a monotonic clock. */
   readonly clock: () => number;
+}
+
+/** What did not fit on the disk any more when a session ended. */
+export interface Leftover {
+  readonly record: RunRecord;
+  readonly lines: readonly Uint8Array<ArrayBuffer>[];
 }
 
 export class Session {
@@ -39,6 +46,7 @@ export class Session {
   readonly #abort = new AbortController();
   #startedAt: number | null = null;
   readonly #secondsBefore: number;
+  #leftover: Leftover | null = null;
   /** Ends when all saves of the record so far have. */
   #saving: Promise<void> = Promise.resolve();
 
@@ -63,6 +71,11 @@ export class Session {
     const { clock } = this.tools;
     const seconds = this.#startedAt === null ? 0 : (clock() - this.#startedAt) / 1000;
     return this.#startedAt === null ? this.#record : { ...this.#record, seconds: this.#secondsBefore + seconds };
+  }
+
+  /** After `done`: what the next session of this run must store. */
+  get leftover(): Leftover | null {
+    return this.#leftover;
   }
 
   /** Takes effect after the step at hand; a run that waits for the GPU leaves the queue. */
@@ -110,32 +123,26 @@ export class Session {
       validation: await tools.data(config.data.validation),
       test: config.data.test === null ? null : await tools.data(config.data.test),
     };
-    const gpu = await tools.openGpu();
-    try {
-      this.#startedAt = tools.clock();
-      const outcome = await tools.runStage({
-        config,
-        gpu,
-        model,
-        data,
-        storage: this.folder.checkpoints,
-        control: this.#control(),
-        emit: (body) => this.#emit(body),
-        clock: tools.clock,
-        resume: this.resuming,
-      });
-      this.#startedAt = null;
-      this.#record = {
-        ...this.#record,
-        state: outcome.state,
-        seconds: outcome.seconds,
-        step: outcome.step,
-        checkpoint_step: outcome.checkpoint_step,
-        metrics: outcome.metrics,
-      };
-    } finally {
-      gpu.destroy();
-    }
+    this.#startedAt = tools.clock();
+    const outcome = await tools.train({
+      config,
+      model,
+      data,
+      storage: this.folder.checkpoints,
+      control: this.#control(),
+      emit: (body) => this.#emit(body),
+      clock: tools.clock,
+      resume: this.resuming,
+    });
+    this.#startedAt = null;
+    this.#record = {
+      ...this.#record,
+      state: outcome.state,
+      seconds: outcome.seconds,
+      step: outcome.step,
+      checkpoint_step: outcome.checkpoint_step,
+      metrics: outcome.metrics,
+    };
   }
 
   #control(): Control {
@@ -203,8 +210,10 @@ export class Session {
         this.log.store();
       }
       await this.folder.saveRecord(this.record);
+      if (this.log.error !== null) throw this.log.error;
     } catch (error) {
-      console.error("the run's record could not be stored", error);
+      console.error(`the end of run ${this.#record.run_id} is kept in memory until there is room`, error);
+      this.#leftover = { record: this.record, lines: [...this.log.waiting] };
     } finally {
       this.log.close();
       for (const resolve of this.#checkpointWaiters.splice(0)) resolve();

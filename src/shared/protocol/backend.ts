@@ -6,6 +6,8 @@ import type { RunConfig } from "./config";
 import type { RunEvent, ScoredSample } from "./events";
 import type { RunRecord } from "./run";
 
+export type ProblemReason = "not_json" | "missing_column" | "bad_label" | "empty_sentence";
+
 export interface DatasetSummary {
   readonly rows: number;
   readonly positive: number;
@@ -15,9 +17,11 @@ export interface DatasetSummary {
   readonly mean_characters: number;
   readonly max_characters: number;
   readonly duplicates: number;
-  /** Lines that were left out, with the reason; the first hundred. */
-  readonly problems: readonly { readonly line: number; readonly reason: string }[];
+  /** Lines that were left out, with the reason (a key) and what stood there; the first hundred. */
+  readonly problems: readonly { readonly line: number; readonly reason: ProblemReason; readonly value: string }[];
   readonly problem_count: number;
+  /** What the reader assumed: the text is not UTF-8; labels are numbers and 1 was taken for positive. */
+  readonly notes: readonly ("not_utf8" | "numeric_labels")[];
   readonly samples: readonly { readonly sentence: string; readonly label: "positive" | "negative" }[];
 }
 

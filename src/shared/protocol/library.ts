@@ -65,7 +65,10 @@ export interface LibraryBackend {
   listModels(): Promise<ModelEntry[]>;
   /** Streams the files to storage, then checks config, tensor header, shapes and tokenizer. Errors: model.*, storage.quota. */
   importModel(request: ModelImport): Promise<ModelEntry>;
+  /** Errors: storage.busy while an unfinished run uses it. */
   deleteModel(id: string): Promise<void>;
+  /** All stored events of a run, one JSON object a line (metrics.jsonl). Errors: run.not_found. */
+  exportEvents(runId: string): Promise<string>;
 }
 
 export interface StudioBackend extends TrainBackend, LibraryBackend {}

@@ -84,8 +84,9 @@ export class CheckpointShelf {
   /** Removes all but the newest checkpoint, where the space is needed for something smaller. */
   async keepNewest(): Promise<void> {
     const newest = (await this.list()).slice(-1);
-    await this.folder.writeJson(INDEX, newest);
+    // Files first: on a full disk there is no room for a new index, and an index may name a file that is gone.
     await this.#sweep(newest);
+    await this.folder.writeJson(INDEX, newest);
   }
 
   async #intact(entry: Entry): Promise<Uint8Array | null> {

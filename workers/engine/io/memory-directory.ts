@@ -11,7 +11,7 @@ export interface MemoryDisk {
 
 class MemoryFile implements FileHandle {
   readonly kind = "file";
-  bytes = new Uint8Array(0);
+  bytes: Uint8Array = new Uint8Array(0);
   open = false;
 
   constructor(
@@ -20,7 +20,7 @@ class MemoryFile implements FileHandle {
   ) {}
 
   async getFile(): Promise<File> {
-    return new File([this.bytes], this.name);
+    return new File([new Uint8Array(this.bytes)], this.name);
   }
 
   async createSyncAccessHandle(): Promise<SyncHandle> {
@@ -98,6 +98,14 @@ export class MemoryDirectory implements DirectoryHandle {
     if (child === undefined) throw new DOMException(name, "NotFoundError");
     if (this.disk.free !== null) this.disk.free += child instanceof MemoryFile ? child.bytes.length : 0;
     this.#children.delete(name);
+  }
+
+  /** Closes every access handle below, as the browser does when a worker dies. */
+  closeAll(): void {
+    for (const child of this.#children.values()) {
+      if (child instanceof MemoryFile) child.open = false;
+      else child.closeAll();
+    }
   }
 
   async *values(): AsyncGenerator<FileHandle | DirectoryHandle> {

@@ -88,6 +88,18 @@ export class RunLog {
     return event;
   }
 
+  /** Lines that could not be stored: to be handed to the next writer, or the sequence would have a second of each. */
+  get waiting(): readonly Uint8Array<ArrayBuffer>[] {
+    return this.#waiting;
+  }
+
+  /** Takes over lines that an earlier writer could not store. */
+  takeOver(lines: readonly Uint8Array<ArrayBuffer>[]): void {
+    this.#waiting.push(...lines);
+    this.#seq += lines.length;
+    this.store();
+  }
+
   /** Tries again to store what waits. */
   store(): void {
     try {

@@ -1,0 +1,343 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { NagiError } from "../../src/shared/errors";
+import { DEFAULT_RUN } from "../../src/shared/protocol/defaults";
+import type { RunEvent } from "../../src/shared/protocol/events";
+import { MemoryDirectory } from "../engine/io/memory-directory";
+import { Folder } from "../engine/io/opfs";
+import { MapSource } from "../engine/io/source";
+import type { StageOutcome } from "../engine/train/stage";
+import { EventHub } from "./event-hub";
+import type { Locks, Release } from "./locks";
+import { Runs } from "./runs";
+import type { SessionTools, StageWork } from "./session";
+
+/** Locks with the rules of Web Locks, shared by several "tabs". */
+class MemoryLocks implements Locks {
+  readonly #held = new Map<string, Promise<void>>();
+
+  async tryHold(name: string): Promise<Release | null> {
+    return this.#held.has(name) ? null : this.#take(name);
+  }
+
+  async hold(name: string, signal: AbortSignal): Promise<Release> {
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+      if (signal.aborted) reject(new DOMException("aborted", "AbortError"));
+    });
+    aborted.catch(() => undefined);
+    for (let holder = this.#held.get(name); holder; holder = this.#held.get(name))
+      await Promise.race([holder, aborted]);
+    return this.#take(name);
+  }
+
+  #take(name: string): Release {
+    let free: Release = () => undefined;
+    const held = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    this.#held.set(name, held);
+    return () => {
+      this.#held.delete(name);
+      free();
+    };
+  }
+}
+
+const STEPS = 20;
+
+/** A stage with the real one's manners: a step a turn, a checkpoint every five, pause and stop after a checkpoint. */
+async function scriptedStage(input: StageWork): Promise<StageOutcome> {
+  const { emit, control, storage } = input;
+  let step = 0;
+  let saved: number | null = null;
+  const checkpoint = async () => {
+    await storage.saveCheckpoint(step, new Uint8Array([step]));
+    saved = step;
+    emit({ type: "checkpoint", step, bytes: 1 });
+  };
+  const end = (state: StageOutcome["state"], error: NagiError | null = null): StageOutcome => {
+    emit({ type: "state", state, error: error?.toData() ?? null });
+    const metrics = state === "finished" ? { eval_accuracy: 0.9 } : {};
+    return {
+      state,
+      error: error?.toData() ?? null,
+      step,
+      total_steps: STEPS,
+      checkpoint_step: saved,
+      seconds: step,
+      tokens_per_second: 1,
+      metrics,
+    };
+  };
+  try {
+    emit({ type: "state", state: "preparing", error: null });
+    if (input.resume) {
+      const bytes = await storage.loadCheckpoint();
+      saved = bytes?.[0] ?? null;
+      step = saved ?? 0;
+      emit({ type: "resumed", step });
+    }
+    emit({ type: "state", state: "running", error: null });
+    while (step < STEPS) {
+      step++;
+      emit({ type: "log", step, metrics: { loss: 1 / step } });
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const wanted = control.state();
+      if (wanted !== "run" || step % 5 === 0 || control.takeCheckpointRequest?.()) await checkpoint();
+      if (wanted !== "run") return end(wanted === "pause" ? "paused" : "stopped");
+    }
+    return end("finished");
+  } catch (error) {
+    return end("failed", error instanceof NagiError ? error : new NagiError("internal", String(error)));
+  }
+}
+
+let directory: MemoryDirectory;
+let locks: MemoryLocks;
+
+/** A tab: its own worker, on the same disk and the same locks. */
+function tab(change: Partial<SessionTools> = {}): {
+  runs: Runs;
+  events: RunEvent[];
+  watch: (runId: string) => Promise<number>;
+} {
+  const events: RunEvent[] = [];
+  const tools: SessionTools = {
+    locks,
+    hub: new EventHub(null),
+    model: async (name) => new MapSource(name, new Map()),
+    data: async (name) => ({ name, bytes: new Uint8Array() }),
+    train: scriptedStage,
+    clock: () => performance.now(),
+    ...change,
+  };
+  const runs = new Runs(new Folder(directory, "runs"), tools, async () => directory.disk.free, "test");
+  return { runs, events, watch: (runId) => runs.subscribe(runId, 0, (batch) => void events.push(...batch)) };
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => null,
+    (caught: unknown) => caught,
+  );
+  return error instanceof NagiError ? error.code : `no NagiError: ${String(error)}`;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error("it never came to that");
+}
+
+const stateOf = async (runs: Runs, runId: string) => (await runs.record(runId)).state;
+const seqs = (events: readonly RunEvent[]) => events.map((event) => event.seq);
+const steps = (events: readonly RunEvent[]) => events.flatMap((event) => (event.type === "log" ? [event.step] : []));
+const lossPerStep = (events: readonly RunEvent[]) =>
+  new Map(events.flatMap((event) => (event.type === "log" ? [[event.step, event.metrics.loss] as const] : [])));
+
+beforeEach(() => {
+  directory = new MemoryDirectory("runs");
+  locks = new MemoryLocks();
+});
+
+describe("a run", () => {
+  it("is listed at once, trains to its end and keeps its curve", async () => {
+    const { runs, events, watch } = tab();
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await watch(run_id);
+    expect((await runs.list()).map((run) => run.run_id)).toEqual([run_id]);
+    await until(async () => (await stateOf(runs, run_id)) === "finished");
+    await until(() => events.at(-1)?.type === "state" && events.length > STEPS);
+    expect(seqs(events)).toEqual(events.map((_, i) => i));
+    expect(steps(events)).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1));
+    const record = await runs.record(run_id);
+    expect(record).toMatchObject({
+      state: "finished",
+      step: STEPS,
+      checkpoint_step: STEPS,
+      metrics: { eval_accuracy: 0.9 },
+    });
+    expect((await runs.eventLog(run_id)).trimEnd().split("\n").length).toBe(events.length);
+    expect(await codeOf(runs.resume(run_id))).toBe("run.bad_command");
+    expect(await codeOf(runs.pause(run_id))).toBe("run.bad_command");
+    await runs.delete(run_id);
+    expect(await runs.list()).toEqual([]);
+    expect(await codeOf(runs.record(run_id))).toBe("run.not_found");
+  });
+
+  it("pauses after a checkpoint and goes on from it with the same curve as an uninterrupted one", async () => {
+    const { runs, events, watch } = tab();
+    const whole = await runs.start(DEFAULT_RUN);
+    await until(async () => (await stateOf(runs, whole.run_id)) === "finished");
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await watch(run_id);
+    await until(async () => (await runs.record(run_id)).step >= 7);
+    await runs.pause(run_id);
+    const paused = await runs.record(run_id);
+    expect(paused.state).toBe("paused");
+    expect(paused.checkpoint_step).toBe(paused.step);
+    await runs.resume(run_id);
+    await until(async () => (await stateOf(runs, run_id)) === "finished");
+    await until(() => events.some((event) => event.type === "state" && event.state === "finished"));
+    expect(seqs(events)).toEqual(events.map((_, i) => i));
+    const uninterrupted = (await runs.eventLog(whole.run_id)).trimEnd().split("\n");
+    expect(lossPerStep(events)).toEqual(lossPerStep(uninterrupted.map((line): RunEvent => JSON.parse(line))));
+  });
+
+  it("ends for good when it is stopped, running or paused", async () => {
+    const { runs } = tab();
+    const running = await runs.start(DEFAULT_RUN);
+    await until(async () => (await runs.record(running.run_id)).step >= 2);
+    await runs.stop(running.run_id);
+    expect(await stateOf(runs, running.run_id)).toBe("stopped");
+    const paused = await runs.start(DEFAULT_RUN);
+    await until(async () => (await runs.record(paused.run_id)).step >= 2);
+    await runs.pause(paused.run_id);
+    await runs.stop(paused.run_id);
+    expect(await stateOf(runs, paused.run_id)).toBe("stopped");
+    expect(await codeOf(runs.resume(paused.run_id))).toBe("run.bad_command");
+    expect(await codeOf(runs.stop(paused.run_id))).toBe("run.bad_command");
+  });
+
+  it("checkpoints when asked to, and cannot be deleted while it is worked on", async () => {
+    const { runs } = tab();
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await until(async () => (await runs.record(run_id)).step >= 1);
+    await runs.checkpoint(run_id);
+    const { checkpoint_step } = await runs.record(run_id);
+    expect(checkpoint_step).not.toBeNull();
+    expect(checkpoint_step).toBeLessThan(5);
+    expect(await codeOf(runs.delete(run_id))).toBe("run.bad_command");
+    expect((await runs.newestCheckpoint(run_id)).bytes).toEqual(new Uint8Array([checkpoint_step ?? 0]));
+    await runs.stop(run_id);
+  });
+
+  it("waits for its turn, and leaves the queue when it is paused", async () => {
+    const { runs } = tab();
+    const first = await runs.start(DEFAULT_RUN);
+    const second = await runs.start(DEFAULT_RUN);
+    const third = await runs.start(DEFAULT_RUN);
+    await until(async () => (await runs.record(first.run_id)).step >= 2);
+    expect(await stateOf(runs, second.run_id)).toBe("queued");
+    await runs.pause(second.run_id);
+    expect(await stateOf(runs, second.run_id)).toBe("paused");
+    await until(async () => (await stateOf(runs, third.run_id)) === "finished");
+    expect(await stateOf(runs, first.run_id)).toBe("finished");
+    expect((await runs.record(second.run_id)).step).toBe(0);
+    expect(await codeOf(runs.newestCheckpoint(second.run_id))).toBe("run.no_checkpoint");
+    await runs.resume(second.run_id);
+    await until(async () => (await stateOf(runs, second.run_id)) === "finished");
+  });
+});
+
+describe("failures", () => {
+  it("before the stage (no adapter, no data) are the run's last state, with code and details", async () => {
+    const { runs, events, watch } = tab({
+      train: async () => {
+        throw new NagiError("gpu.no_adapter", "none", { message: "m" });
+      },
+    });
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await until(async () => (await stateOf(runs, run_id)) === "failed");
+    await watch(run_id);
+    const last = events.at(-1);
+    expect(last).toMatchObject({
+      type: "state",
+      state: "failed",
+      error: { code: "gpu.no_adapter", details: { message: "m" } },
+    });
+  });
+
+  it("of the disk keep the last checkpoint, say what is needed, and can be resumed once there is room", async () => {
+    const { runs, events, watch } = tab();
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await watch(run_id);
+    await until(async () => (await runs.record(run_id)).checkpoint_step === 5);
+    directory.disk.free = 0;
+    await until(async () => (await stateOf(runs, run_id)) === "failed");
+    await until(() => events.some((event) => event.type === "state" && event.state === "failed"));
+    const failed = events.find((event) => event.type === "state" && event.state === "failed");
+    expect(failed).toMatchObject({ error: { code: "storage.quota" } });
+    expect((await runs.newestCheckpoint(run_id)).step).toBe(5);
+    directory.disk.free = null;
+    await runs.resume(run_id);
+    await until(async () => (await stateOf(runs, run_id)) === "finished");
+    const log = (await runs.eventLog(run_id)).trimEnd().split("\n");
+    expect(log.map((line): RunEvent => JSON.parse(line)).map((event) => event.seq)).toEqual(log.map((_, i) => i));
+  });
+});
+
+describe("tabs", () => {
+  it("shut out each other while one of them trains, and both show the curve", async () => {
+    const one = tab();
+    const two = tab();
+    const { run_id } = await one.runs.start(DEFAULT_RUN);
+    await until(async () => (await one.runs.record(run_id)).step >= 2);
+    expect((await two.runs.list())[0]?.state).not.toBe("paused");
+    for (const command of ["pause", "resume", "stop", "checkpoint", "delete"] as const) {
+      expect(await codeOf(two.runs[command](run_id))).toBe("storage.busy");
+    }
+    await two.watch(run_id);
+    expect(steps(two.events).length).toBeGreaterThanOrEqual(2);
+    await one.runs.pause(run_id);
+    await two.runs.resume(run_id);
+    await until(async () => (await stateOf(two.runs, run_id)) === "finished");
+  });
+
+  it("that were killed leave a paused run with its whole curve, which goes on from its checkpoint", async () => {
+    const one = tab({ train: stageThatHangsAt(8) });
+    const { run_id } = await one.runs.start(DEFAULT_RUN);
+    await until(async () => (await one.runs.record(run_id)).step >= 8);
+    kill();
+
+    const two = tab();
+    const [listed] = await two.runs.list();
+    expect(listed).toMatchObject({ run_id, state: "paused", step: 8, checkpoint_step: 5 });
+    await two.watch(run_id);
+    expect(steps(two.events)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(two.events.at(-1)).toMatchObject({
+      type: "state",
+      state: "paused",
+      error: { code: "run.interrupted", details: { step: 8, checkpoint_step: 5 } },
+    });
+    await two.runs.resume(run_id);
+    await until(async () => (await stateOf(two.runs, run_id)) === "finished");
+    await until(() => two.events.some((event) => event.type === "state" && event.state === "finished"));
+    expect(seqs(two.events)).toEqual(two.events.map((_, i) => i));
+    expect(steps(two.events).slice(8, 10)).toEqual([6, 7]);
+  });
+
+  it("that died while a run was made leave nothing", async () => {
+    await directory.getDirectoryHandle("20260101000000-0000", { create: true });
+    expect(await tab().runs.list()).toEqual([]);
+    expect(await new Folder(directory, "runs").entries()).toEqual([]);
+  });
+
+  /** The browser's part when a tab dies: its locks and its open files are freed. */
+  function kill(): void {
+    locks = new MemoryLocks();
+    directory.closeAll();
+  }
+});
+
+function stageThatHangsAt(last: number): SessionTools["train"] {
+  return (input) =>
+    scriptedStage({
+      ...input,
+      emit: (event) => {
+        if (event.type !== "log" || event.step <= last) input.emit(event);
+      },
+      control: {
+        state: () => input.control.state(),
+        takeCheckpointRequest: () => false,
+      },
+      storage: {
+        ...input.storage,
+        loadCheckpoint: () => input.storage.loadCheckpoint(),
+        saveCheckpoint: (step, bytes) =>
+          step > last ? new Promise<void>(() => undefined) : input.storage.saveCheckpoint(step, bytes),
+      },
+    });
+}
