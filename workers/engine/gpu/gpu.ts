@@ -5,10 +5,11 @@
  */
 
 import { NagiError } from "../../../src/shared/errors";
-import type { ElementType, KernelDefinition, Workgroups } from "../kernels/define";
+import type { ElementType, KernelDefinition } from "../kernels/define";
 import { Allocator, type BufferSlice, USAGE } from "./allocator";
 import { type Capabilities, capabilitiesOf, describeAdapter } from "./capabilities";
 import { type Counters, noCounts } from "./counters";
+import type { Dispatch } from "./dispatch";
 import { Pipelines, withDefaults } from "./pipelines";
 import { type KernelTime, profileDispatches } from "./profiler";
 import { StagingRing } from "./staging";
@@ -17,17 +18,8 @@ import { packParams, UniformArena } from "./uniforms";
 export type { BufferSlice } from "./allocator";
 export type { Capabilities } from "./capabilities";
 export type { Counters } from "./counters";
+export type { Dispatch } from "./dispatch";
 export type { KernelTime } from "./profiler";
-
-/** A dispatch with everything made: replaying it costs three calls. */
-export interface Dispatch {
-  readonly label: string;
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  readonly workgroups: Workgroups;
-  /** Estimated floating-point operations (for memory-bound kernels: about the bytes they touch). Splits long submits. */
-  readonly work: number;
-}
 
 export interface DispatchSpec {
   /** For errors and profiles: "layers.0.attention.qkv d_weight". */

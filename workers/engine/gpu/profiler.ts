@@ -1,7 +1,7 @@
 /** Per-kernel GPU time by timestamp queries: one compute pass a dispatch, so use it to look, not to train. */
 
 import { type Allocator, USAGE } from "./allocator";
-import type { Dispatch } from "./gpu";
+import type { Dispatch } from "./dispatch";
 
 export interface KernelTime {
   readonly label: string;
