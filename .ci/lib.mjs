@@ -70,14 +70,15 @@ export async function ensureInstalled() {
   });
 }
 
-const NOT_SOURCES = /(^|\/)(node_modules|golden|remote|bench|__pycache__)(\/|$)|\.test\.tsx?$|\.md$/;
+/** What shapes no build. */
+const NOT_SOURCES = /(^|\/)(node_modules|golden|remote|bench|__pycache__)(\/|$)|\.test\.tsx?$/;
 
-/** All files below `paths` (files or folders, relative to `base`) that shape a build, sorted, with forward slashes. */
-export function sourceFiles(paths, base = root) {
+/** All files below `paths` (files or folders, relative to `base`) but those that match `skip`, sorted, with forward slashes. */
+export function sourceFiles(paths, base = root, skip = NOT_SOURCES) {
   const files = [];
   const walk = (path) => {
     const name = relative(base, path).split(sep).join("/");
-    if (NOT_SOURCES.test(name)) return;
+    if (skip.test(name)) return;
     if (statSync(path).isDirectory()) for (const entry of readdirSync(path)) walk(join(path, entry));
     else files.push(name);
   };
@@ -168,7 +169,7 @@ export async function ensureBuilt(name) {
     const { code, output } = await run(
       process.execPath,
       [vite, "build", ...args, "--outDir", next, "--emptyOutDir", "--logLevel", "warn"],
-      { capture: true },
+      { capture: true, env: { NO_COLOR: "1" } },
     );
     if (code !== 0) {
       rmSync(next, { recursive: true, force: true });
