@@ -106,7 +106,7 @@ export function modelSource(reference: string): FileSource {
 
 /**
  * A data file: `bundled:SET/SPLIT`, or a path relative to the working folder.
- * Throws data.unreadable {file, reason}.
+ * Throws data.unreadable {file, reason, line}.
  */
 export async function readDataFile(reference: string): Promise<DataFile> {
   const parts = reference.startsWith(BUNDLED) ? bundledPath(reference) : null;
@@ -130,7 +130,7 @@ function unreadable(file: string, reason: string, cause?: unknown): NagiError {
   return new NagiError(
     "data.unreadable",
     `${file} cannot be read: ${reason}. Check the path and its permissions.`,
-    { file, reason },
+    { file, reason, line: 0 },
     { cause },
   );
 }

@@ -1,0 +1,96 @@
+/** The nagi command line. stdout carries results only; talk goes to stderr. */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { toErrorData } from "../../src/shared/errors";
+import type { DawnAdapter } from "../engine/gpu/dawn";
+import type { Control } from "../engine/train/stage";
+import { EXIT, runCommand } from "./run";
+import { verifyCommand } from "./verify";
+
+const USAGE = `usage: npm run --silent nagi -- COMMAND
+
+  run FILE.json --out DIR   trains as FILE.json says and writes into DIR:
+                            report.json, metrics.jsonl, model/ (Hugging Face layout), checkpoint/
+      --set PATH=VALUE      overrides a field, e.g. --set seed=7 --set data.train=my.csv
+                            --set stages.0.learning_rate=1e-4 --set data.test=null; may be repeated
+      --adapter NAME        lavapipe or swiftshader (default: NAGI_ADAPTER, else what is installed)
+      --resume              continues from the checkpoint in DIR
+  verify DIR                runs one case against its expected values, prints one JSON object
+  --help                    this text
+
+Ctrl-C during a run writes a checkpoint and exits with 130. Exit codes: 0 done, 1 the run or the case failed,
+2 the command, a file or the configuration is wrong.
+`;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+function usageError(problem: string): number {
+  say(`nagi: ${problem}\n\n${USAGE}`);
+  return EXIT.usage;
+}
+
+/** The first SIGINT or SIGTERM asks for a checkpoint; one that comes two seconds later or more ends at once. */
+function interruptible(): Control {
+  let asked: number | null = null;
+  const onSignal = (): void => {
+    const now = performance.now();
+    // npm passes on the signal that the terminal has already sent to the whole group: that is not a second wish.
+    if (asked !== null && now - asked > 2000) process.exit(EXIT.interrupted);
+    if (asked === null) say("writing a checkpoint; Ctrl-C again to give up at once");
+    asked ??= now;
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return { state: () => (asked === null ? "run" : "pause") };
+}
+
+const isAdapter = (name: string): name is DawnAdapter => name === "lavapipe" || name === "swiftshader";
+
+async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      out: { type: "string" },
+      set: { type: "string", multiple: true },
+      adapter: { type: "string" },
+      resume: { type: "boolean" },
+    },
+  });
+  const [file, ...rest] = positionals;
+  if (file === undefined) return usageError("run needs a configuration file");
+  if (rest.length > 0) return usageError(`run takes one file, not also ${rest.join(" ")}`);
+  if (values.out === undefined) return usageError("run needs --out DIR");
+  const { adapter } = values;
+  if (adapter !== undefined && !isAdapter(adapter)) return usageError(`there is no adapter ${adapter}`);
+  return runCommand({
+    file,
+    out: values.out,
+    set: values.set ?? [],
+    ...(adapter === undefined ? {} : { adapter }),
+    resume: values.resume ?? false,
+    say,
+    control: interruptible(),
+  });
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  if (args.includes("--help") || args.includes("-h") || command === "help") {
+    process.stdout.write(USAGE);
+    return EXIT.ok;
+  }
+  try {
+    if (command === "run") return await run(rest);
+    if (command === "verify") return await verifyCommand(rest);
+    return usageError(command === undefined ? "which command?" : `there is no command ${command}`);
+  } catch (error) {
+    if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"))
+      return usageError(error.message);
+    const { code, message } = toErrorData(error);
+    say(code === "internal" && error instanceof Error ? (error.stack ?? message) : `nagi: ${code}: ${message}`);
+    return EXIT.usage;
+  }
+}
+
+process.exit(await main(process.argv.slice(2)));
