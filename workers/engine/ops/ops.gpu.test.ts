@@ -16,7 +16,7 @@ import { ops } from "./index";
 const FORWARD_TOLERANCE = 3e-6;
 const BACKWARD_TOLERANCE = 1e-5;
 /** Coordinates checked for each gradient where there are more. */
-const SAMPLES = 120;
+const SAMPLES = 64;
 const STEP = 1e-4;
 
 /** A small generator (mulberry32): the same numbers in every run. */
