@@ -2,10 +2,13 @@
 
 import { gelu, geluTanh, relu } from "./activations";
 import { add } from "./add";
+import { attention } from "./attention";
 import type { OpDefinition } from "./define";
 import { embedding } from "./embedding";
 import { gatherRows } from "./gather-rows";
 import { layerNorm } from "./layer-norm";
+import { linear, linearBias } from "./linear";
+import { lmLoss } from "./lm-loss";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "./losses";
 import { rope } from "./rope";
 
@@ -16,6 +19,10 @@ export const ops: readonly OpDefinition[] = [
   geluTanh,
   relu,
   add,
+  linear,
+  linearBias,
+  attention,
+  lmLoss,
   rope,
   gatherRows,
   binaryLoss,

@@ -1,0 +1,132 @@
+import { ATTENTION_GRADIENT, attentionBackward } from "../kernels/attention-backward";
+import { attentionDelta } from "../kernels/attention-delta";
+import { attentionForward } from "../kernels/attention-forward";
+import type { VectorKernel } from "../kernels/vector";
+import { type Capabilities, type Dims, defineOp, type OpCase, type Step, step } from "./define";
+import { at, product, size, tensor } from "./sizes";
+
+const headDim = (dims: Dims) => size(dims, "W") / size(dims, "heads");
+const scale = (dims: Dims) => 1 / Math.sqrt(headDim(dims));
+const params = { R: "R", heads: "heads", scale };
+
+/**
+ * Rows a workgroup takes. Software adapters run a subgroup's lanes in one vector: more rows would only widen the range
+ * of keys that all of them walk.
+ */
+function lanes({ cpu, subgroupSize }: Capabilities): number {
+  return cpu ? Math.max(4, subgroupSize || 4) : 32;
+}
+
+function rows(kernel: VectorKernel, overrides: Readonly<Record<string, number>> = {}): Step["choose"] {
+  return (dims, capabilities) => ({
+    kernel: headDim(dims) % 4 === 0 ? kernel.vec4 : kernel.scalar,
+    overrides: { HEAD_DIM: headDim(dims), LANES: lanes(capabilities), ...overrides },
+  });
+}
+
+const statistics = { lse: "lse", delta: "delta" };
+const byKeys = { own: "k", own_pair: "v", other: "q", other_pair: "d_y", bound: "segment_end", ...statistics };
+
+/** Texts of the given lengths one after another; the last one takes what is left. */
+const texts =
+  (...lengths: readonly number[]): NonNullable<OpCase["inputs"]> =>
+  (dims) => {
+    const R = size(dims, "R");
+    const segment_start = new Float64Array(R);
+    const segment_end = new Float64Array(R);
+    let first = 0;
+    for (const length of [...lengths, R]) {
+      const end = Math.min(R, first + length);
+      segment_start.fill(first, first, end);
+      segment_end.fill(end, first, end);
+      first = end;
+    }
+    return { segment_start, segment_end };
+  };
+
+/**
+ * Causal attention inside each text of a flat stream. q, k, v, y [R, W] with W = heads * head_dim (head_dim 1..128);
+ * token t sees tokens segment_start[t] .. t; segment_start and segment_end i32 [R] never decrease. Scale
+ * 1 / sqrt(head_dim). Saves lse [R * heads]. Attribute: heads.
+ */
+export const attention = defineOp({
+  name: "attention",
+  inputs: {
+    q: { dims: ["R", "W"] },
+    k: { dims: ["R", "W"] },
+    v: { dims: ["R", "W"] },
+    segment_start: { dims: ["R"], type: "i32" },
+    segment_end: { dims: ["R"], type: "i32" },
+  },
+  outputs: { y: { dims: ["R", "W"] }, lse: { dims: [product("R", "heads")] } },
+  saved: ["lse"],
+  attributes: ["heads"],
+  backwardScratch: { delta: { dims: [product("R", "heads")] } },
+  forward: [
+    step(
+      rows(attentionForward),
+      { q: "q", k: "k", v: "v", segment_start: "segment_start", y: "y", lse: "lse" },
+      params,
+    ),
+  ],
+  backward: [
+    step(
+      (dims) => ({
+        kernel: headDim(dims) % 4 === 0 ? attentionDelta.vec4 : attentionDelta.scalar,
+        overrides: { HEAD_DIM: headDim(dims) },
+      }),
+      { y: "y", d_y: "d_y", delta: "delta" },
+      { count: product("R", "heads") },
+    ),
+    step(
+      rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.q }),
+      { own: "q", own_pair: "d_y", other: "k", other_pair: "v", bound: "segment_start", out: "d_q", ...statistics },
+      params,
+    ),
+    step(rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.k }), { ...byKeys, out: "d_k" }, params),
+    step(rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.v }), { ...byKeys, out: "d_v" }, params),
+  ],
+  reference: (inputs, dims) => {
+    const [q, k, v] = [tensor(inputs, "q"), tensor(inputs, "k"), tensor(inputs, "v")];
+    const start = tensor(inputs, "segment_start");
+    const [R, W, heads, D] = [size(dims, "R"), size(dims, "W"), size(dims, "heads"), headDim(dims)];
+    const y = new Float64Array(R * W);
+    const lse = new Float64Array(R * heads);
+    for (let t = 0; t < R; t++)
+      for (let head = 0; head < heads; head++) {
+        const scores: number[] = [];
+        for (let j = at(start, t); j <= t; j++) {
+          let dot = 0;
+          for (let d = 0; d < D; d++) dot += at(q, t * W + head * D + d) * at(k, j * W + head * D + d);
+          scores.push(dot * scale(dims));
+        }
+        const peak = Math.max(...scores);
+        const sum = scores.reduce((acc, score) => acc + Math.exp(score - peak), 0);
+        lse[t * heads + head] = peak + Math.log(sum);
+        scores.forEach((score, i) => {
+          const p = Math.exp(score - peak) / sum;
+          const key = (at(start, t) + i) * W + head * D;
+          for (let d = 0; d < D; d++) y[t * W + head * D + d] = at(y, t * W + head * D + d) + p * at(v, key + d);
+        });
+      }
+    return { y, lse };
+  },
+  cases: [
+    { dims: { R: 11, W: 15, heads: 3 }, inputs: texts(4, 1, 5) },
+    { dims: { R: 1, W: 1, heads: 1 }, inputs: texts() },
+    { dims: { R: 37, W: 24, heads: 2 }, inputs: texts(3, 21, 1, 1) },
+    { dims: { R: 70, W: 7, heads: 1 }, inputs: texts(66) },
+    { dims: { R: 9, W: 256, heads: 2 }, inputs: texts(2) },
+    { dims: { R: 5, W: 127, heads: 1 }, inputs: texts() },
+    { dims: { R: 6, W: 80, heads: 1 }, inputs: texts(1, 1, 1, 1, 1) },
+    {
+      // Scores far out, where exp without the maximum subtracted would overflow.
+      dims: { R: 6, W: 8, heads: 2 },
+      inputs: (dims, random) => ({
+        ...texts()(dims, random),
+        q: Float64Array.from({ length: 48 }, () => 40 * (random() - 0.5)),
+        k: Float64Array.from({ length: 48 }, () => 40 * (random() - 0.5)),
+      }),
+    },
+  ],
+});
