@@ -13,8 +13,8 @@ function failure(input: string | Uint8Array, file: string): NagiError {
   return expect.fail(`${file} was accepted`);
 }
 
-const good = '{"sentence": "良い", "label": "positive", "review_id": "a"}';
-const poor = '{"sentence": "悪い", "label": "negative"}';
+const good: string = '{"sentence": "良い", "label": "positive", "review_id": "a"}';
+const poor: string = '{"sentence": "悪い", "label": "negative"}';
 const sentences = ({ rows }: ParsedDataset) => rows.map(({ sentence }) => sentence);
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
@@ -109,12 +109,12 @@ describe("what is read", () => {
     );
     for (let i = 0; i < 4000; i++) lines[i * 25] = "x";
     const csv = ["sentence,label", ...lines.map((_, i) => `"商品${i},\n""届いた""",${i % 2}`)].join("\n");
-    const start = performance.now();
+    const start = process.cpuUsage();
     const parsed = parseDataset(lines.join("\n"), "a.jsonl");
     expect([parsed.rows.length, parsed.problems.length, parsed.problem_count]).toEqual([96_000, 100, 4000]);
     expect(parseDataset(csv, "a.csv").rows.length).toBe(100_000);
-    expect(performance.now() - start).toBeLessThan(15_000);
-  });
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(12);
+  }, 120_000);
 });
 
 describe("encodings", () => {

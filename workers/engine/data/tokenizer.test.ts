@@ -56,12 +56,12 @@ describe("the bundled tokenizer against Python's tokenizers", () => {
 
   it("encodes the 4,332 training reviews within seconds", () => {
     const rows = reviews("train");
-    const start = performance.now();
+    const start = process.cpuUsage();
     const tokens = rows.reduce((sum, { sentence }) => sum + tokenizer.encode(sentence).length, 0);
-    // 2.5 s on an idle slow core; the bound only catches a change of kind.
-    expect(performance.now() - start).toBeLessThan(20_000);
-    expect(tokens).toBe(175_472);
-  });
+    expect(tokens).toBe(expected.train_tokens);
+    // 2.5 s on an idle slow core; time of the processor, so that a busy machine does not fail this.
+    expect(process.cpuUsage(start).user / 1e6).toBeLessThan(12);
+  }, 120_000);
 });
 
 describe("other tokenizers", () => {

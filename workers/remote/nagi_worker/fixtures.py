@@ -171,6 +171,7 @@ def write_tokenizer() -> None:
     write_json(
         DATA / "tokenizer.json",
         {
+            "train_tokens": sum(len(encode(sentence)) for sentence in read_reviews("train")[0]),
             "reviews": [encode(sentence) for sentence in sentences[:300]],
             "odd": [
                 {"text": text, "ids": encode(text), "decoded": tokenizer.decode(encode(text), skip_special_tokens=False)}
@@ -206,7 +207,10 @@ def write_tokenizer() -> None:
 
 
 def write_ngram() -> None:
-    """scikit-learn's character n-gram model on a slice of the reviews: decision values of texts it has not seen."""
+    """scikit-learn's character n-gram model on a slice of the reviews: decision values of texts it has not seen.
+
+    Run to convergence: at its default tolerance scikit-learn stops up to 0.05 away from its own optimum.
+    """
     sentences, labels = read_reviews("train")
     texts, targets = sentences[:400], labels[:400]
     extra = ["", "  二重  空白\t\n です ", "ＡＢＣ abc ÀÉ İ", "😀 絵文字👩‍👩‍👧", "が か\u3099"]
@@ -216,10 +220,9 @@ def write_ngram() -> None:
     vectorizer = TfidfVectorizer(**settings)
     features = vectorizer.fit_transform(texts)
     converged = LogisticRegression(C=10, max_iter=10_000, tol=1e-10).fit(features, targets)
-    default = LogisticRegression(C=10, max_iter=1000).fit(features, targets)
     probe = vectorizer.transform(probes)
     full_features = TfidfVectorizer(**settings)
-    full = LogisticRegression(C=10, max_iter=1000).fit(full_features.fit_transform(sentences), labels)
+    full = LogisticRegression(C=10, max_iter=10_000, tol=1e-8).fit(full_features.fit_transform(sentences), labels)
     scores = {}
     for split in ("validation", "test"):
         split_texts, split_labels = read_reviews(split)
@@ -240,7 +243,6 @@ def write_ngram() -> None:
                 if features[0, column] > 0
             },
             "decision": converged.decision_function(probe).tolist(),
-            "decision_default_tolerance": default.decision_function(probe).tolist(),
             "intercept": float(converged.intercept_[0]),
             "accuracy": accuracy_score(validation_labels[:100], converged.predict(probe[:100])),
             "auc": roc_auc_score(validation_labels[:100], converged.decision_function(probe[:100])),
