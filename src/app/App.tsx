@@ -1,0 +1,72 @@
+/** Providers and routes. */
+import { type MantineColorSchemeManager, MantineProvider, useMantineColorScheme } from "@mantine/core";
+import { useEffect } from "react";
+import { useTranslation } from "react-i18next";
+import { createHashRouter, RouterProvider } from "react-router";
+import { useSettings } from "../stores/settings";
+import { DataPage } from "../ui/data/DataPage";
+import { HomePage } from "../ui/home/HomePage";
+import { RewardPage } from "../ui/reward/RewardPage";
+import { RunPage } from "../ui/run/RunPage";
+import { RunsPage } from "../ui/runs/RunsPage";
+import { SettingsPage } from "../ui/settings/SettingsPage";
+import { SupportPage } from "../ui/support/SupportPage";
+import { ErrorBoundary } from "./ErrorBoundary";
+import { Shell } from "./Shell";
+import { cssVariables, theme } from "./theme";
+
+const router = createHashRouter([
+  {
+    element: <Shell />,
+    errorElement: <ErrorBoundary />,
+    children: [
+      { path: "/", element: <HomePage /> },
+      { path: "/reward/new", element: <RewardPage /> },
+      { path: "/runs", element: <RunsPage /> },
+      { path: "/runs/:runId", element: <RunPage /> },
+      { path: "/data", element: <DataPage /> },
+      { path: "/settings", element: <SettingsPage /> },
+      { path: "/webgpu", element: <SupportPage /> },
+    ],
+  },
+]);
+
+/** The settings store owns the colour scheme (IndexedDB, loaded before the first render); Mantine only follows it. */
+const schemeManager: MantineColorSchemeManager = {
+  get: () => useSettings.getState().colorScheme,
+  set: () => undefined,
+  subscribe: () => undefined,
+  unsubscribe: () => undefined,
+  clear: () => undefined,
+};
+
+export function App({ nonce }: { readonly nonce: string }) {
+  return (
+    <MantineProvider
+      theme={theme}
+      cssVariablesResolver={cssVariables}
+      colorSchemeManager={schemeManager}
+      defaultColorScheme="auto"
+      getStyleNonce={() => nonce}
+    >
+      <FollowSettings />
+      <RouterProvider router={router} />
+    </MantineProvider>
+  );
+}
+
+/** Applies a change of language or colour scheme to the document. */
+function FollowSettings() {
+  const { i18n } = useTranslation();
+  const language = useSettings((state) => state.language);
+  const colorScheme = useSettings((state) => state.colorScheme);
+  const { setColorScheme } = useMantineColorScheme();
+  useEffect(() => {
+    document.documentElement.lang = language;
+    if (i18n.language !== language) void i18n.changeLanguage(language);
+  }, [language, i18n]);
+  useEffect(() => {
+    setColorScheme(colorScheme);
+  }, [colorScheme, setColorScheme]);
+  return null;
+}

@@ -1,0 +1,35 @@
+/** Composition root: settings and language before the first frame, then the page; the worker and the rest load beside it. */
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./app/App";
+import { provideBackend } from "./clients/backend";
+import { createLocalBackend } from "./clients/local";
+import { createI18n } from "./i18n";
+import { useDatasets } from "./stores/datasets";
+import { useEnvironment } from "./stores/environment";
+import { useModels } from "./stores/models";
+import { useRuns } from "./stores/runs";
+import { useSettings } from "./stores/settings";
+import "@mantine/core/styles.css";
+import "./app/nagi.css";
+
+const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
+// react-remove-scroll (under Mantine's Modal) looks here for the nonce of the <style> it adds.
+Object.assign(globalThis, { __webpack_nonce__: nonce });
+
+provideBackend(createLocalBackend({ onCrash: () => void useRuns.getState().load() }));
+await useSettings.getState().load();
+await createI18n(useSettings.getState().language);
+
+const container = document.getElementById("root");
+if (container === null) throw new Error('index.html has no element with id "root".');
+createRoot(container).render(
+  <StrictMode>
+    <App nonce={nonce} />
+  </StrictMode>,
+);
+
+void useEnvironment.getState().detect();
+void useRuns.getState().load();
+void useDatasets.getState().load();
+void useModels.getState().load();

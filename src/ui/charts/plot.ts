@@ -1,0 +1,224 @@
+/**
+ * A line chart over a run's steps on uPlot. It lives outside React: data comes in through `draw`, at most once a frame,
+ * and touches only the canvas and the read-out, so that a fast run never re-renders the page.
+ */
+import uPlot from "uplot";
+import { decimate, type Values } from "./decimate";
+
+export interface PlotLine {
+  readonly label: string;
+  /** Name of a CSS custom property with the colour. */
+  readonly color: string;
+  /** CSS pixels. */
+  readonly width: number;
+  readonly opacity?: number;
+  /** Marks every point: for curves with few of them. */
+  readonly points?: boolean;
+}
+
+/** A horizontal line that the curve is to be compared with. */
+export interface PlotReference {
+  readonly label: string;
+  readonly value: number;
+  readonly color: string;
+}
+
+export interface PlotData {
+  readonly x: Values;
+  readonly lines: readonly Values[];
+  readonly references: readonly PlotReference[];
+  /** Right end of the axis while not zoomed: the planned number of steps, so that the curve grows into free space. */
+  readonly xMax: number;
+}
+
+export interface PlotOptions {
+  readonly lines: readonly PlotLine[];
+  readonly height: number;
+  /** Charts with the same key share the cursor and the zoom. */
+  readonly syncKey: string;
+  /** From the lowest and highest value in sight to the ends of the axis. */
+  readonly range: (low: number, high: number) => [number, number];
+  readonly format: (value: number) => string;
+  readonly formatStep: (step: number) => string;
+  /** Row of `data` under the cursor, -1 when the cursor is elsewhere. */
+  readonly onCursor: (row: number) => void;
+  readonly onZoom: (zoomed: boolean) => void;
+}
+
+export interface Plot {
+  draw(data: PlotData): void;
+  resetZoom(): void;
+  destroy(): void;
+}
+
+const FONT_SIZE = 11;
+
+export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
+  const style = getComputedStyle(element);
+  const css = (name: string) => style.getPropertyValue(name).trim();
+  const font = `${FONT_SIZE}px ${style.fontFamily}`;
+  let current: PlotData = { x: [], lines: options.lines.map(() => []), references: [], xMax: 1 };
+  let zoom: [number, number] | null = null;
+  /** Row of `current` for each drawn point. */
+  let rows: number[] = [];
+
+  const setZoom = (next: [number, number] | null): void => {
+    zoom = next;
+    options.onZoom(next !== null);
+    render();
+  };
+
+  const axis: uPlot.Axis = {
+    stroke: css("--ng-chart-text"),
+    font,
+    grid: { stroke: css("--ng-chart-grid"), width: 1 },
+    ticks: { show: false },
+    border: { show: false },
+  };
+  const chart = new uPlot(
+    {
+      width: Math.max(1, element.clientWidth),
+      height: options.height,
+      legend: { show: false },
+      padding: [10, 8, 0, 0],
+      cursor: {
+        sync: { key: options.syncKey, setSeries: false },
+        drag: { x: true, y: false, setScale: false },
+        points: { size: 7, width: 2 },
+        bind: {
+          dblclick: () => () => {
+            setZoom(null);
+            return null;
+          },
+        },
+      },
+      scales: {
+        x: { time: false, range: () => zoom ?? [0, Math.max(1, current.xMax)] },
+        y: {
+          range: (_, low, high) => {
+            // uPlot says null before there is data.
+            const values = [low, high, ...current.references.map((reference) => reference.value)].filter(
+              (value) => typeof value === "number" && Number.isFinite(value),
+            );
+            return values.length === 0 ? [0, 1] : options.range(Math.min(...values), Math.max(...values));
+          },
+        },
+      },
+      series: [
+        {},
+        ...options.lines.map(
+          (line): uPlot.Series => ({
+            label: line.label,
+            stroke: css(line.color),
+            width: line.width,
+            alpha: line.opacity ?? 1,
+            spanGaps: false,
+            points: line.points ? { show: true, size: 5, fill: css(line.color) } : { show: false },
+          }),
+        ),
+      ],
+      axes: [
+        {
+          ...axis,
+          size: 26,
+          gap: 4,
+          values: (_, splits) => splits.map((step) => (Number.isInteger(step) ? options.formatStep(step) : "")),
+        },
+        { ...axis, size: 52, gap: 6, values: (_, splits) => splits.map(options.format) },
+      ],
+      hooks: {
+        setCursor: [(u) => options.onCursor(typeof u.cursor.idx === "number" ? (rows[u.cursor.idx] ?? -1) : -1)],
+        setSelect: [
+          (u) => {
+            if (u.select.width < 4) return;
+            const from = u.posToVal(u.select.left, "x");
+            const to = u.posToVal(u.select.left + u.select.width, "x");
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            setZoom([from, to]);
+          },
+        ],
+        draw: [(u) => drawReferences(u, current.references, css, font, options.format)],
+      },
+    },
+    [[], ...options.lines.map(() => [])] as uPlot.AlignedData,
+    element,
+  );
+  chart.root.setAttribute("aria-hidden", "true");
+
+  function render(): void {
+    const [from, to] = zoom ?? [0, Math.max(1, current.xMax)];
+    rows = decimate(current.x, current.lines, from, to, chart.bbox.width / devicePixelRatio || element.clientWidth);
+    const pick = (values: Values) =>
+      rows.map((row) => {
+        const value = values[row] ?? Number.NaN;
+        return Number.isFinite(value) ? value : null;
+      });
+    const x = rows.map((row) => current.x[row] ?? 0);
+    chart.setData([x, ...current.lines.map(pick)]);
+  }
+
+  const resize = new ResizeObserver(() => {
+    if (element.clientWidth > 0 && element.clientWidth !== chart.width) {
+      chart.setSize({ width: element.clientWidth, height: options.height });
+      render();
+    }
+  });
+  resize.observe(element);
+
+  return {
+    draw(data) {
+      current = data;
+      render();
+    },
+    resetZoom: () => setZoom(null),
+    destroy() {
+      resize.disconnect();
+      chart.destroy();
+    },
+  };
+}
+
+/** Dashed lines across the plot, each with its name and value at the right end; names never cover one another. */
+function drawReferences(
+  u: uPlot,
+  references: readonly PlotReference[],
+  css: (name: string) => string,
+  font: string,
+  format: (value: number) => string,
+): void {
+  if (references.length === 0) return;
+  const { ctx, bbox } = u;
+  const scale = devicePixelRatio;
+  const height = (FONT_SIZE + 4) * scale;
+  ctx.save();
+  ctx.font = font.replace(/^\d+/, String(FONT_SIZE * scale));
+  ctx.textAlign = "right";
+  ctx.textBaseline = "middle";
+  const placed: number[] = [];
+  for (const reference of [...references].sort((a, b) => b.value - a.value)) {
+    const y = u.valToPos(reference.value, "y", true);
+    if (y < bbox.top - 1 || y > bbox.top + bbox.height + 1) continue;
+    ctx.strokeStyle = css(reference.color);
+    ctx.lineWidth = 1.25 * scale;
+    ctx.setLineDash([5 * scale, 4 * scale]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+
+    const text = `${reference.label} ${format(reference.value)}`;
+    const right = bbox.left + bbox.width - 4 * scale;
+    let middle = y - height * 0.6;
+    if (middle < bbox.top + height / 2) middle = y + height * 0.6;
+    for (const other of placed) if (Math.abs(other - middle) < height) middle = other + height;
+    placed.push(middle);
+    const width = ctx.measureText(text).width;
+    ctx.fillStyle = css("--ng-surface");
+    ctx.globalAlpha = 0.85;
+    ctx.fillRect(right - width - 3 * scale, middle - height / 2, width + 6 * scale, height);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = css(reference.color);
+    ctx.fillText(text, right, middle);
+  }
+  ctx.restore();
+}

@@ -1,0 +1,18 @@
+import { describe, expect, it } from "vitest";
+import { fromZero, share } from "./ranges";
+
+describe("axis ranges", () => {
+  it("starts at zero and leaves room above the highest value", () => {
+    const [low, high] = fromZero(0.2, 0.7);
+    expect(low).toBe(0);
+    expect(high).toBeGreaterThan(0.7);
+    expect(fromZero(0, 0)).toEqual([0, 1]);
+  });
+  it("keeps shares within 0 and 1 and never closer than ten points", () => {
+    const [low, high] = share(0.97, 0.98);
+    expect(high).toBeLessThanOrEqual(1);
+    expect(high - low).toBeGreaterThanOrEqual(0.1 - 0.06);
+    expect(low).toBeLessThan(0.97);
+    expect(share(0, 1)).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,14 @@
+/** How far an axis reaches, from the lowest and highest value in sight. */
+
+/** Losses, norms, speeds, learning rates: from zero, so that heights can be compared. */
+export function fromZero(low: number, high: number): [number, number] {
+  const top = high > 0 ? high * 1.08 : 1;
+  return [Math.min(0, low * 1.08), top];
+}
+
+/** Accuracies and AUC: around what is there, within 0 and 1, at least ten points wide so that noise stays small. */
+export function share(low: number, high: number): [number, number] {
+  const missing = Math.max(0, 0.1 - (high - low));
+  const pad = Math.max(0.02, (high - low) * 0.08);
+  return [Math.max(0, low - missing / 2 - pad), Math.min(1, high + missing / 2 + pad)];
+}
