@@ -35,37 +35,47 @@ export interface StreamArrays {
 }
 
 /**
- * Copies a batch and fills the rest with texts of one token.
+ * Refuses a batch that would read beyond a tensor.
  * @throws NagiError model.bad_tokenizer {file} where a token is not in the vocabulary; Error where the batch contradicts
  * itself.
  */
-export function fillStream(into: StreamArrays, batch: PackedBatch, vocabulary: number, filler: number): void {
-  const tokens = batch.input_ids.length;
-  const R = into.input_ids.length;
-  if (tokens > R) throw new Error(`a batch of ${tokens} tokens does not fit ${R}`);
-  const { input_ids, position_ids, segment_start, segment_end } = batch;
-  if (position_ids.length !== tokens || segment_start.length !== tokens || segment_end.length !== tokens)
-    throw new Error("the token arrays of a batch differ in length");
+export function checkBatch(batch: PackedBatch, vocabulary: number): void {
+  const { input_ids, position_ids, segment_start, segment_end, targets, last_index } = batch;
+  const tokens = input_ids.length;
+  const lengths = [position_ids.length, segment_start.length, segment_end.length, targets?.length ?? tokens];
+  if (lengths.some((length) => length !== tokens)) throw new Error("the token arrays of a batch differ in length");
   for (let t = 0; t < tokens; t++) {
-    const id = input_ids[t] ?? -1;
-    if (id < 0 || id >= vocabulary)
-      throw new NagiError(
-        "model.bad_tokenizer",
-        `token id ${id} does not exist: the model's vocabulary has ${vocabulary} entries. Take tokenizer.json and weights of the same model.`,
-        { file: "tokenizer.json" },
-      );
+    checkToken(input_ids[t], vocabulary);
+    const target = targets?.[t] ?? IGNORED;
+    if (target !== IGNORED) checkToken(target, vocabulary);
     const start = segment_start[t] ?? -1;
     const end = segment_end[t] ?? -1;
     if (!(start >= 0 && start <= t && end > t && end <= tokens))
       throw new Error(`token ${t} lies outside its text [${start}, ${end})`);
   }
-  into.input_ids.set(input_ids);
-  into.position_ids.set(position_ids);
-  into.segment_start.set(segment_start);
-  into.segment_end.set(segment_end);
+  for (const index of last_index ?? [])
+    if (!(index >= 0 && index < tokens)) throw new Error(`a text ends at token ${index} of ${tokens}`);
+}
+
+function checkToken(id: number | undefined, vocabulary: number): void {
+  if (id !== undefined && id >= 0 && id < vocabulary) return;
+  throw new NagiError(
+    "model.bad_tokenizer",
+    `token id ${id} does not exist: the model's vocabulary has ${vocabulary} entries. Take tokenizer.json and weights of the same model.`,
+    { file: "tokenizer.json" },
+  );
+}
+
+/** Copies a checked batch of at most R tokens and fills the rest with texts of one token. */
+export function fillStream(into: StreamArrays, batch: PackedBatch, filler: number): void {
+  const tokens = batch.input_ids.length;
+  into.input_ids.set(batch.input_ids);
+  into.position_ids.set(batch.position_ids);
+  into.segment_start.set(batch.segment_start);
+  into.segment_end.set(batch.segment_end);
   into.input_ids.fill(filler, tokens);
   into.position_ids.fill(0, tokens);
-  for (let t = tokens; t < R; t++) {
+  for (let t = tokens; t < into.segment_start.length; t++) {
     into.segment_start[t] = t;
     into.segment_end[t] = t + 1;
   }

@@ -94,7 +94,7 @@ export class Program {
     return this.results.logits && this.plan.writing.output(this.results.logits);
   }
 
-  /** Lays the batch into the inputs and sends them. @param weight of one token, text or pair: 1 / count. */
+  /** Lays a checked batch into the inputs and sends them. @param weight of one token, text or pair: 1 / count. */
   load(batch: PackedBatch, weight: number): void {
     const { plan, shop } = this;
     const { config, task } = shop;
@@ -104,7 +104,7 @@ export class Program {
       segment_start: plan.integers("segment_start"),
       segment_end: plan.integers("segment_end"),
     };
-    fillStream(stream, batch, config.vocab_size, Math.min(config.pad_token_id ?? 0, config.vocab_size - 1));
+    fillStream(stream, batch, Math.min(config.pad_token_id ?? 0, config.vocab_size - 1));
     if (task.kind === "causal-lm") {
       const targets = plan.integers("targets").fill(IGNORED);
       if (batch.targets) targets.set(batch.targets);

@@ -12,7 +12,7 @@ import { ParameterStore } from "../model/params";
 import { neoxParameterShapes } from "../model/shapes";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
-import { bucketSize, countTargets, countTexts, type PackedBatch } from "./batch";
+import { bucketSize, checkBatch, countTargets, countTexts, type PackedBatch } from "./batch";
 import { headOf, Program, type Purpose, type Task, type Workshop } from "./programs";
 
 export type { PackedBatch } from "./batch";
@@ -242,6 +242,7 @@ export class Trainer {
     purpose: Purpose,
     action: (programs: readonly Program[]) => T,
   ): T | Promise<T> {
+    for (const batch of batches) checkBatch(batch, this.shop.config.vocab_size);
     const sizes = batches.map((batch) => this.#tokensNeeded(batch));
     if (this.#queue === undefined) {
       const ready = this.#readyPrograms(purpose, sizes);
