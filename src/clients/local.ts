@@ -100,7 +100,8 @@ class WorkerLink {
     });
     death.catch(() => undefined);
     const ready = remote.connect(this.options.base ?? new URL(import.meta.env.BASE_URL, document.baseURI).href);
-    ready.catch(() => undefined);
+    // A connection that failed (storage denied, say) is tried again with the next call.
+    ready.catch(() => this.#bury(worker));
     const connection = { worker, remote, death, ready };
     this.#connection = connection;
     void this.#resubscribe(connection);

@@ -9,7 +9,7 @@ const BATCH_EVERY = 100;
 /** The part of BroadcastChannel that is used. */
 export interface Channel {
   postMessage(message: unknown): void;
-  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
 }
 
 class Subscription {
@@ -19,10 +19,13 @@ class Subscription {
 
   constructor(
     readonly runId: string,
+    /** seq of the next event that is wanted. */
+    private next: number,
     private readonly listener: EventListener,
   ) {}
 
   add(event: RunEvent): void {
+    if (event.seq < this.next) return;
     this.#waiting.push(event);
     if (this.#held) return;
     // What changes the screen's controls must not wait.
@@ -30,9 +33,10 @@ class Subscription {
     else this.#timer ??= setTimeout(() => this.flush(), BATCH_EVERY);
   }
 
-  /** Lets events through that follow `seq`; until then they are kept. */
-  release(seq: number): void {
-    this.#waiting = this.#waiting.filter((event) => event.seq > seq);
+  /** Lets events through from seq `next` on; until then they are kept. */
+  release(next: number): void {
+    this.next = next;
+    this.#waiting = this.#waiting.filter((event) => event.seq >= next);
     this.#held = false;
     this.flush();
   }
@@ -57,11 +61,10 @@ export class EventHub {
   #next = 1;
 
   constructor(private readonly channel: Channel | null) {
-    if (channel === null) return;
-    channel.onmessage = ({ data }) => {
+    channel?.addEventListener("message", ({ data }) => {
       const parsed = runEvent.safeParse(data);
       if (parsed.success) this.#deliver(parsed.data);
-    };
+    });
   }
 
   publish(event: RunEvent): void {
@@ -80,13 +83,13 @@ export class EventHub {
     stored: () => Promise<readonly RunEvent[]>,
   ): Promise<number> {
     const id = this.#next++;
-    const subscription = new Subscription(runId, listener);
+    const subscription = new Subscription(runId, sinceSeq, listener);
     this.#subscriptions.set(id, subscription);
     try {
       const events = await stored();
       const wanted = events.slice(sinceSeq);
       for (let at = 0; at < wanted.length; at += 10_000) listener(wanted.slice(at, at + 10_000));
-      subscription.release(Math.max(events.length, sinceSeq) - 1);
+      subscription.release(Math.max(events.length, sinceSeq));
     } catch (error) {
       this.unsubscribe(id);
       throw error;

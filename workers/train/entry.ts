@@ -1,0 +1,65 @@
+/** The training worker: puts the studio's parts together on this browser's storage, locks and GPU, and exposes them. */
+import { expose } from "comlink";
+import { version } from "../../package.json";
+import { installErrorTransfer } from "../../src/shared/comlink-errors";
+import { openGpu } from "../engine/gpu/request";
+import { openRoot } from "../engine/io/opfs";
+import { runRewardStage } from "../engine/train/reward";
+import { DatasetLibrary } from "./dataset-library";
+import { EventHub } from "./event-hub";
+import { WebLocks } from "./locks";
+import { ModelLibrary } from "./model-library";
+import { Runs } from "./runs";
+import { Scoring } from "./scoring";
+import type { StageWork } from "./session";
+import { Sources } from "./sources";
+import { Studio, type StudioParts } from "./studio";
+
+async function estimate(): Promise<{ usage: number | null; quota: number | null }> {
+  const { usage, quota } = await navigator.storage.estimate();
+  return { usage: usage ?? null, quota: quota ?? null };
+}
+
+async function free(): Promise<number | null> {
+  const { usage, quota } = await estimate();
+  return usage === null || quota === null ? null : Math.max(0, quota - usage);
+}
+
+async function train(work: StageWork) {
+  const gpu = await openGpu(navigator.gpu);
+  try {
+    return await runRewardStage({ ...work, gpu });
+  } finally {
+    gpu.destroy();
+  }
+}
+
+async function open(base: string): Promise<StudioParts> {
+  const root = await openRoot(navigator.storage);
+  const locks = WebLocks.of(navigator.locks);
+  const datasets = await root.folder("datasets");
+  const models = await root.folder("models");
+  const sources = new Sources(datasets, models, new URL(base));
+  const hub = new EventHub(new BroadcastChannel("nagi/run-events"));
+  const tools = {
+    locks,
+    hub,
+    train,
+    model: (reference: string) => sources.model(reference),
+    data: (reference: string) => sources.data(reference),
+    clock: () => performance.now(),
+  };
+  const runs = new Runs(await root.folder("runs"), tools, free, version);
+  return {
+    runs,
+    hub,
+    sources,
+    datasets: new DatasetLibrary(datasets, sources),
+    models: new ModelLibrary(models, sources, free),
+    scoring: new Scoring(runs, sources),
+    estimate,
+  };
+}
+
+installErrorTransfer();
+expose(new Studio(open));
