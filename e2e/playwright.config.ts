@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "@playwright/test";
 
 const PORT = 4199;
+/** A studio that is already served, instead of a fresh one. */
+const served = process.env.NAGI_URL;
+const url = served ?? `http://localhost:${PORT}/`;
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** A browser at rest: no look-ups in the background. */
@@ -28,7 +31,7 @@ export default defineConfig({
   timeout: 600_000,
   expect: { timeout: 15_000 },
   use: {
-    baseURL: `http://localhost:${PORT}/`,
+    baseURL: url,
     locale: "ja-JP",
     viewport: { width: 1280, height: 900 },
     actionTimeout: 30_000,
@@ -50,13 +53,17 @@ export default defineConfig({
       use: { launchOptions: launch([...QUIET, "--disable-gpu", "--disable-features=WebGPU,Vulkan"]) },
     },
   ],
-  webServer: {
-    command: `node .ci/start.mjs --port ${PORT}`,
-    cwd: root,
-    url: `http://localhost:${PORT}/`,
-    timeout: 240_000,
-    reuseExistingServer: false,
-    stdout: "ignore",
-    stderr: "pipe",
-  },
+  ...(served
+    ? {}
+    : {
+        webServer: {
+          command: `node .ci/start.mjs --port ${PORT}`,
+          cwd: root,
+          url,
+          timeout: 240_000,
+          reuseExistingServer: false,
+          stdout: "ignore" as const,
+          stderr: "pipe" as const,
+        },
+      }),
 });
