@@ -56,7 +56,7 @@ export async function openDawn(adapter?: DawnAdapter): Promise<Gpu> {
   const { create } = await import("webgpu");
   const gpu = create([]);
   alive.add(gpu);
-  const opened = await openGpu(gpu, { onDestroy: () => alive.delete(gpu) });
+  const opened = await openGpu(gpu, { patient: true, onDestroy: () => alive.delete(gpu) });
   if (choice !== undefined && !IS[choice].test(opened.adapterName)) {
     opened.destroy();
     throw new NagiError(

@@ -10,6 +10,7 @@ import { Allocator, type BufferSlice, USAGE } from "./allocator";
 import { type Capabilities, capabilitiesOf, describeAdapter } from "./capabilities";
 import { type Counters, noCounts } from "./counters";
 import type { Dispatch } from "./dispatch";
+import { Patience } from "./patience";
 import { Pipelines, withDefaults } from "./pipelines";
 import { type KernelTime, profileDispatches } from "./profiler";
 import { StagingRing } from "./staging";
@@ -40,6 +41,8 @@ const SLICE_ALIGN = 256;
 export interface GpuOptions {
   /** Called once by destroy(). */
   readonly onDestroy?: () => void;
+  /** Sleep before waiting for results: for Dawn in Node, which spins a core while a promise is pending. */
+  readonly patient?: boolean;
 }
 
 /** One compute pass from dispatch `first` on, as far as the budget allows; returns the first one left. */
@@ -80,6 +83,7 @@ export class Gpu {
   private failure: NagiError | null = null;
   private destroyed = false;
   private readonly onDestroy: (() => void) | undefined;
+  private readonly patience: Patience | undefined;
 
   private constructor(
     private readonly device: GPUDevice,
@@ -90,6 +94,7 @@ export class Gpu {
     this.adapterName = describeAdapter(info);
     this.limits = device.limits;
     this.onDestroy = options.onDestroy;
+    this.patience = options.patient ? new Patience() : undefined;
     const fail = (error: NagiError) => this.fail(error);
     this.allocator = new Allocator(device, this.counters, fail);
     this.pipelines = new Pipelines(device, this.counters);
@@ -204,6 +209,7 @@ export class Gpu {
       this.counters.submits += 1;
     }
     this.counters.dispatches += dispatches.length;
+    this.patience?.submitted(dispatches.reduce((sum, dispatch) => sum + dispatch.work, 0));
     return copies.map(({ staging, size }) => this.mapped(staging, size));
   }
 
@@ -311,8 +317,11 @@ export class Gpu {
   }
 
   private async mapped(staging: GPUBuffer, size: number): Promise<ArrayBuffer> {
+    const ticket = this.patience?.ticket();
     try {
+      if (ticket) await this.patience?.wait(ticket);
       await staging.mapAsync(1, 0, size);
+      if (ticket) this.patience?.done(ticket);
     } catch (error) {
       // The loss event may arrive after the rejection it causes.
       await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);

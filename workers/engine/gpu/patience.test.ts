@@ -1,0 +1,85 @@
+import { expect, test } from "vitest";
+import { Patience } from "./patience";
+
+const UNIT = 1e8;
+
+/** A clock that sleeping moves. */
+function world() {
+  let time = 1000;
+  const naps: number[] = [];
+  const patience = new Patience(
+    () => time,
+    async (milliseconds) => {
+      naps.push(milliseconds);
+      time += milliseconds;
+    },
+  );
+  return {
+    patience,
+    naps,
+    pass: (milliseconds: number) => (time += milliseconds),
+    slept: () => naps.reduce((a, b) => a + b, 0),
+  };
+}
+
+/** One measured ticket: `work` took `milliseconds`. */
+function learn({ patience, pass }: ReturnType<typeof world>, work: number, milliseconds: number): void {
+  patience.submitted(work * UNIT);
+  const ticket = patience.ticket();
+  pass(milliseconds);
+  patience.done(ticket);
+}
+
+test("does not sleep before it has measured anything, nor for short work", async () => {
+  const { patience, naps, ...rest } = world();
+  patience.submitted(100 * UNIT);
+  await patience.wait(patience.ticket());
+  expect(naps).toEqual([]);
+  learn({ patience, naps, ...rest }, 100, 1000);
+  patience.submitted(0.2 * UNIT);
+  await patience.wait(patience.ticket());
+  expect(naps).toEqual([]);
+});
+
+test("learns nothing from light work, whose time is overhead", async () => {
+  const it = world();
+  learn(it, 0.5, 400);
+  it.patience.submitted(200 * UNIT);
+  await it.patience.wait(it.patience.ticket());
+  expect(it.naps).toEqual([]);
+});
+
+test("sleeps most of the expected time, never all of it", async () => {
+  const it = world();
+  learn(it, 100, 400);
+  it.patience.submitted(200 * UNIT);
+  await it.patience.wait(it.patience.ticket());
+  expect(it.slept()).toBeGreaterThan(600);
+  expect(it.slept()).toBeLessThan(800);
+});
+
+test("work queued before counts too", async () => {
+  const it = world();
+  learn(it, 100, 400);
+  it.patience.submitted(100 * UNIT);
+  it.patience.ticket();
+  it.patience.submitted(100 * UNIT);
+  await it.patience.wait(it.patience.ticket());
+  expect(it.slept()).toBeGreaterThan(600);
+  expect(it.slept()).toBeLessThan(800);
+});
+
+test("a guess that is far too long shrinks with every wait", async () => {
+  const it = world();
+  learn(it, 100, 4000);
+  const waits: number[] = [];
+  for (let i = 0; i < 30; i++) {
+    const before = it.slept();
+    it.patience.submitted(100 * UNIT);
+    const ticket = it.patience.ticket();
+    await it.patience.wait(ticket);
+    it.patience.done(ticket);
+    waits.push(it.slept() - before);
+  }
+  expect(waits.at(-1)).toBeLessThan((waits[0] ?? 0) / 10);
+});
