@@ -6,25 +6,15 @@ import { ActionIcon, Group, Text, Tooltip } from "@mantine/core";
 import { IconTable, IconTableOff, IconZoomReset } from "@tabler/icons-react";
 import { useEffect, useId, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { MetricSeries } from "../../stores/series";
 import { useSettings } from "../../stores/settings";
 import { formatCount } from "../common/format";
 import { extent } from "./decimate";
 import { MetricTable } from "./MetricTable";
 import { createPlot, type Plot, type PlotLine, type PlotReference } from "./plot";
 import { smooth } from "./smooth";
+import type { ChartSource } from "./source";
 import "uplot/dist/uPlot.min.css";
 import "./charts.css";
-
-/** Where the numbers come from. `read` is cheap and may be called every frame. */
-export interface ChartSource {
-  subscribe(listener: () => void): () => void;
-  read(): {
-    readonly series: MetricSeries;
-    readonly references: readonly PlotReference[];
-    readonly xMax: number;
-  } | null;
-}
 
 export interface MetricChartProps {
   readonly title: string;

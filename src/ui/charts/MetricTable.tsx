@@ -5,8 +5,8 @@ import { useTranslation } from "react-i18next";
 import { useSettings } from "../../stores/settings";
 import { formatCount } from "../common/format";
 import { evenly } from "./decimate";
-import type { ChartSource } from "./MetricChart";
 import type { PlotReference } from "./plot";
+import type { ChartSource } from "./source";
 
 const MAX_ROWS = 200;
 /** The table is rebuilt at most this often while a run goes on, so that reading it stays possible. */

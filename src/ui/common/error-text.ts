@@ -1,7 +1,7 @@
 /** The catalogue's text for an error. Details that the catalogue names but the error lacks are said to be unknown. */
 import { useCallback } from "react";
 import { useTranslation } from "react-i18next";
-import type { ErrorData } from "../../shared/errors";
+import type { ErrorData, ErrorDetails } from "../../shared/errors";
 import { formatBytes } from "./format";
 
 export interface ErrorText {
@@ -11,50 +11,38 @@ export interface ErrorText {
 }
 
 /** Details that are sizes, and are shown as such. */
-const BYTES = new Set(["needed", "granted", "available", "bytes"]);
-const PLACEHOLDERS = [
-  "file",
-  "line",
-  "column",
-  "label",
-  "field",
-  "architecture",
-  "tensor",
-  "actual",
-  "expected",
-  "dtype",
-  "path",
-  "reason",
-  "what",
-  "needed",
-  "granted",
-  "available",
-  "metric",
-  "step",
-  "checkpoint_step",
-  "name",
-  "command",
-  "state",
-  "message",
-  "run_id",
-];
+const BYTES = new Set(["needed", "granted", "available"]);
 
+/** Details that stand in for one that a code may lack. */
+export const STAND_INS: Readonly<Record<string, readonly string[]>> = {
+  field: ["reason"],
+  found: ["actual"],
+  reason: ["problem", "message"],
+};
+
+/** What the catalogue's placeholders are filled with; a detail that nobody knows is said to be `unknown`. */
+export function errorValues(details: ErrorDetails, unknown: string): (name: string) => string {
+  return (name) => {
+    for (const candidate of [name, ...(STAND_INS[name] ?? [])]) {
+      const value = details[candidate];
+      if (value === undefined || value === null || value === "") continue;
+      return BYTES.has(candidate) && typeof value === "number" ? formatBytes(value) : String(value);
+    }
+    return unknown;
+  };
+}
+
+/** The text of an error in the reader's language. */
 export function useErrorText(): (error: ErrorData) => ErrorText {
   const { t } = useTranslation();
   return useCallback(
     (error) => {
-      const values: { [name: string]: unknown; context?: string } = Object.fromEntries(
-        PLACEHOLDERS.map((name) => [name, t("common.unknown")]),
-      );
-      for (const [name, value] of Object.entries(error.details)) {
-        if (value === null) continue;
-        values[name] = BYTES.has(name) && typeof value === "number" ? formatBytes(value) : String(value);
-      }
-      return {
-        title: t(`errors.${error.code}.title`, values),
-        problem: t(`errors.${error.code}.problem`, values),
-        wayOut: t(`errors.${error.code}.wayOut`, values),
-      };
+      const value = errorValues(error.details, t("common.unknown"));
+      const text = (part: "title" | "problem" | "wayOut") =>
+        t(`errors.${error.code}.${part}`, { skipInterpolation: true }).replace(/\{\{(\w+)\}\}/g, (_, name: string) =>
+          value(name),
+        );
+      return { title: text("title"), problem: text("problem"), wayOut: text("wayOut") };
     },
     [t],
   );

@@ -110,6 +110,11 @@ function Summary({ summary, maxLength }: { readonly summary: DatasetSummary; rea
             : t("dataset.truncation", { length: format.count(maxLength) })}
         </Text>
       )}
+      {summary.notes.map((note) => (
+        <div key={note} className="ng-notice">
+          {t(`dataset.note.${note}`)}
+        </div>
+      ))}
       <Problems summary={summary} />
       <div>
         <Button
@@ -167,7 +172,9 @@ function Problems({ summary }: { readonly summary: DatasetSummary }) {
       </Text>
       <List size="sm">
         {shown.map((problem) => (
-          <List.Item key={`${problem.line}-${problem.reason}`}>{t("dataset.problem_line", problem)}</List.Item>
+          <List.Item key={problem.line}>
+            {t("dataset.problem_line", { ...problem, reason: t(`dataset.reason.${problem.reason}`) })}
+          </List.Item>
         ))}
       </List>
       {summary.problem_count > shown.length && (

@@ -2,8 +2,8 @@
 import { useMemo } from "react";
 import type { RunDetail } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
-import type { ChartSource } from "../charts/MetricChart";
 import type { PlotReference } from "../charts/plot";
+import type { ChartSource } from "../charts/source";
 
 const NONE: readonly PlotReference[] = [];
 
