@@ -9,6 +9,7 @@ import { decodeCheckpoint } from "../io/checkpoint";
 import { readTokenizerFiles } from "../io/hf-model";
 import { type FileSource, readJson } from "../io/source";
 import { parseNeoxConfig } from "../model/neox-config";
+import { SCORE } from "../model/shapes";
 import { DeviceGuard } from "./guard";
 import { type RewardReader, readRewards } from "./score";
 import { parseState } from "./state";
@@ -47,7 +48,7 @@ export class RewardScorer {
   ) {}
 
   /**
-   * Puts the weights on the GPU, without gradients and moments. Destroy the scorer when done; the device stays.
+   * Puts the weights on the GPU, without the trunk's gradients and moments. Destroy the scorer when done; the device stays.
    * Rejects with storage.corrupt, model.*, gpu.*.
    */
   static async open({ config, gpu, model, checkpoint }: ScorerInput): Promise<RewardScorer> {
@@ -67,7 +68,8 @@ export class RewardScorer {
         task: "reward",
         objective,
         optimizer: { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 0 },
-        trainable: () => false,
+        // A trainer trains something; the head's gradients and moments are a few rows.
+        trainable: (name) => name === SCORE,
         ...limits,
       }),
     );
