@@ -3,6 +3,9 @@ import { crc32 } from "./zip";
 
 /** 1980-01-01 00:00, the earliest date a zip can hold: the same files give the same archive. */
 const DATE = 0x0021;
+/** Made on Unix by version 2.0; an ordinary file that its owner may write and all may read. */
+const MADE_BY = 0x0314;
+const MODE = (0o644 << 16) >>> 0;
 /** File names are UTF-8. */
 const FLAGS = 0x0800;
 
@@ -34,8 +37,9 @@ export function zipParts(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): U
     const central = new Uint8Array(46 + name.byteLength);
     const centralView = new DataView(central.buffer);
     centralView.setUint32(0, 0x0201_4b50, true);
-    centralView.setUint16(4, 20, true);
+    centralView.setUint16(4, MADE_BY, true);
     central.set(fields, 6);
+    centralView.setUint32(38, MODE, true);
     centralView.setUint32(42, offset, true);
     central.set(name, 46);
 

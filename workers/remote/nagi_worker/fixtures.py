@@ -2,8 +2,9 @@
 
     python -m nagi_worker.fixtures
 
-rewrites workers/engine/{io,data}/fixtures and src/shared/stats/fixtures. Deterministic up to library versions; the
-committed files are what the tests read, so running this is needed only to change a case.
+rewrites workers/engine/{io,data}/fixtures and src/shared/stats/fixtures. Deterministic up to library versions, the
+order of metadata in dtypes.safetensors and the object ids in legacy.bin. The committed files are what the tests read,
+so running this is needed only to change a case.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,7 @@ def write_safetensors() -> None:
         "重み.weight": torch.tensor([1.5, -0.0]),
     }
     save_file(tensors, IO / "dtypes.safetensors", metadata={"format": "pt", "注": "凪"})
+    save_file({"a.weight": drawn, "b": drawn[0].clone()}, IO / "plain.safetensors", metadata={"format": "pt"})
     write_json(IO / "dtypes.json", {name: numbers(tensor) for name, tensor in tensors.items()})
 
 
@@ -142,6 +145,15 @@ def write_pickles() -> None:
     torch.save({"weight": base[:1], "extra": Attack()}, IO / "malicious.bin")
     torch.save({"weight": base[:1]}, IO / "legacy.bin", _use_new_zipfile_serialization=False)
     (IO / "bare.pkl").write_bytes(pickle.dumps({"weight": Attack()}, protocol=4))
+
+
+def write_zip() -> None:
+    """An archive by Python's zipfile, without compression and with UTF-8 names."""
+    with zipfile.ZipFile(IO / "stored.zip", "w", zipfile.ZIP_STORED) as archive:
+        for name, content in (("模型/config.json", b"{}"), ("空", b""), ("重み.bin", bytes(range(256)) * 3)):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
 
 
 ODD_TEXTS = [
@@ -298,6 +310,7 @@ def main() -> None:
     write_safetensors()
     write_halves()
     write_pickles()
+    write_zip()
     write_tokenizer()
     write_ngram()
     write_stats()
