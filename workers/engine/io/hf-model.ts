@@ -170,6 +170,7 @@ export function saveModel(model: ModelToSave): Map<string, Uint8Array<ArrayBuffe
   config.model_type = "gpt_neox";
   config.dtype = TORCH_NAMES[dtype];
   config.pad_token_id = model.padTokenId;
+  addOldRotary(config);
   if (model.labels) {
     config.num_labels = model.labels.length;
     config.id2label = Object.fromEntries(model.labels.map((label, id) => [String(id), label]));
@@ -180,6 +181,14 @@ export function saveModel(model: ModelToSave): Map<string, Uint8Array<ArrayBuffe
   for (const [path, bytes] of saveWeights(model.tensors, dtype, model.maxShardBytes ?? 2e9)) files.set(path, bytes);
   for (const [path, bytes] of model.tokenizerFiles) files.set(path, Uint8Array.from(bytes));
   return files;
+}
+
+/** Readers from before transformers 5 (converters too) know only these names, and else assume a rotary share of 0.25. */
+function addOldRotary(config: Record<string, unknown>): void {
+  const rope = config.rope_parameters;
+  if (typeof rope !== "object" || rope === null) return;
+  if ("partial_rotary_factor" in rope) config.rotary_pct ??= rope.partial_rotary_factor;
+  if ("rope_theta" in rope) config.rotary_emb_base ??= rope.rope_theta;
 }
 
 function encodeJson(value: unknown): Uint8Array<ArrayBuffer> {

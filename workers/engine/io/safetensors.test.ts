@@ -74,7 +74,7 @@ describe("headers that lie", () => {
       /bytes 8 to 12 before it belong to no tensor/,
     ],
     ["a hole at the start", `{"a":${entry("[4,12]")}}`, 12, "a", /bytes 0 to 4 before it/],
-    ["bytes after the last tensor", `{"a":${entry("[0,8]")}}`, 11, "", /3 bytes at the end/],
+    ["bytes after the last tensor", `{"a":${entry("[0,8]")}}`, 11, "(header)", /3 bytes at the end/],
     [
       "a wrong size for dtype and shape",
       `{"w":${entry("[0,8]", "[2]", "F16")}}`,
@@ -98,11 +98,11 @@ describe("headers that lie", () => {
       "dtype",
       /twice/,
     ],
-    ["metadata that is no text", `{"__metadata__":{"a":1},"w":${entry("[0,8]")}}`, 8, "", /__metadata__\.a/],
-    ["metadata that is no object", `{"__metadata__":"x","w":${entry("[0,8]")}}`, 8, "", /__metadata__/],
-    ["a header that is not JSON", "{not json", 8, "", /not JSON/],
-    ["a header that is a list", "[1]", 8, "", /not a JSON object/],
-    ["a header with a byte order mark", `\ufeff{"w":${entry("[0,8]")}}`, 8, "", /not JSON/],
+    ["metadata that is no text", `{"__metadata__":{"a":1},"w":${entry("[0,8]")}}`, 8, "(header)", /__metadata__\.a/],
+    ["metadata that is no object", `{"__metadata__":"x","w":${entry("[0,8]")}}`, 8, "(header)", /__metadata__/],
+    ["a header that is not JSON", "{not json", 8, "(header)", /not JSON/],
+    ["a header that is a list", "[1]", 8, "(header)", /not a JSON object/],
+    ["a header with a byte order mark", `\ufeff{"w":${entry("[0,8]")}}`, 8, "(header)", /not JSON/],
   ] as const)("%s", async (_what, header, dataBytes, tensor, reason) => {
     const error = await refusal(file(header, dataBytes));
     expect(error.code).toBe("model.bad_safetensors");

@@ -26,9 +26,12 @@ const MAX_HEADER_BYTES = 100_000_000;
 
 const WAY_OUT = "Download or export the file again.";
 
-/** model.bad_safetensors: details { file, tensor (empty: the header as a whole), reason }. */
-function bad(file: string, reason: string, tensor = ""): NagiError {
-  const place = tensor ? `${file}, tensor ${JSON.stringify(tensor)}` : file;
+/** What messages name in place of a tensor where the whole header is meant. */
+const HEADER = "(header)";
+
+/** model.bad_safetensors: details { file, tensor, reason }. */
+function bad(file: string, reason: string, tensor = HEADER): NagiError {
+  const place = tensor !== HEADER ? `${file}, tensor ${JSON.stringify(tensor)}` : file;
   return new NagiError("model.bad_safetensors", `${place}: ${reason}. ${WAY_OUT}`, { file, tensor, reason });
 }
 

@@ -84,7 +84,7 @@ export async function readText(source: FileSource, path: string): Promise<string
   return new TextDecoder().decode(await source.read(path));
 }
 
-/** A file's JSON value. Rejects with `code` (details { file, reason }) where it is not JSON. */
+/** A file's JSON value. Rejects with `code` (details { file, field, problem, reason }) where it is not JSON. */
 export async function readJson(
   source: FileSource,
   path: string,
@@ -97,6 +97,8 @@ export async function readJson(
     const reason = error instanceof Error ? error.message : String(error);
     throw new NagiError(code, `${source.name}/${path} is not JSON (${reason}). Download the model again.`, {
       file: path,
+      field: "JSON",
+      problem: reason,
       reason,
     });
   }

@@ -95,14 +95,19 @@ async function readIndex(source: FileSource, path: string): Promise<Map<string, 
   const map = new Map<string, string>();
   for (const [name, file] of entries) {
     // A path that leaves the folder would let a download read its neighbours.
-    if (typeof file !== "string" || !/^[^/\\]+$/.test(file)) throw badIndex(path, `weight_map.${name} is no file name`);
+    if (typeof file !== "string" || !/^[^/\\]+$/.test(file))
+      throw badIndex(path, `weight_map.${name}`, "is no file name");
     map.set(name, file);
   }
-  if (map.size === 0) throw badIndex(path, "weight_map is missing or empty");
+  if (map.size === 0) throw badIndex(path, "weight_map", "is missing or empty");
   return map;
 }
 
-/** model.bad_config: details { file, reason }. */
-function badIndex(file: string, reason: string): NagiError {
-  return new NagiError("model.bad_config", `${file}: ${reason}. Download the model again.`, { file, reason });
+/** model.bad_config: details { file, field, problem }. */
+function badIndex(file: string, field: string, problem: string): NagiError {
+  return new NagiError("model.bad_config", `${file}: ${field} ${problem}. Download the model again.`, {
+    file,
+    field,
+    problem,
+  });
 }
