@@ -9,11 +9,12 @@ import type { StageOutcome } from "../engine/train/stage";
 import { EventHub } from "./event-hub";
 import type { Locks, Release } from "./locks";
 import { Runs } from "./runs";
-import type { SessionTools, StageWork } from "./session";
+import { runLock, type SessionTools, type StageWork } from "./session";
 
 /** Locks with the rules of Web Locks, shared by several "tabs". */
 class MemoryLocks implements Locks {
   readonly #held = new Map<string, Promise<void>>();
+  readonly #releases = new Map<string, Release>();
 
   async tryHold(name: string): Promise<Release | null> {
     return this.#held.has(name) ? null : this.#take(name);
@@ -36,17 +37,24 @@ class MemoryLocks implements Locks {
       free = resolve;
     });
     this.#held.set(name, held);
-    return () => {
-      this.#held.delete(name);
+    const release = () => {
+      if (this.#held.get(name) === held) this.#held.delete(name);
       free();
     };
+    this.#releases.set(name, release);
+    return release;
+  }
+
+  /** The holder died. */
+  free(name: string): void {
+    this.#releases.get(name)?.();
   }
 }
 
 const STEPS = 20;
 
 /** A stage with the real one's manners: a step a turn, a checkpoint every five, pause and stop after a checkpoint. */
-async function scriptedStage(input: StageWork): Promise<StageOutcome> {
+async function scriptedStage(input: StageWork, stepTime = 0): Promise<StageOutcome> {
   const { emit, control, storage } = input;
   let step = 0;
   let saved: number | null = null;
@@ -81,7 +89,7 @@ async function scriptedStage(input: StageWork): Promise<StageOutcome> {
     while (step < STEPS) {
       step++;
       emit({ type: "log", step, metrics: { loss: 1 / step } });
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await new Promise((resolve) => setTimeout(resolve, stepTime));
       const wanted = control.state();
       if (wanted !== "run" || step % 5 === 0 || control.takeCheckpointRequest?.()) await checkpoint();
       if (wanted !== "run") return end(wanted === "pause" ? "paused" : "stopped");
@@ -107,7 +115,7 @@ function tab(change: Partial<SessionTools> = {}): {
     hub: new EventHub(null),
     model: async (name) => new MapSource(name, new Map()),
     data: async (name) => ({ name, bytes: new Uint8Array() }),
-    train: scriptedStage,
+    train: (work) => scriptedStage(work),
     clock: () => performance.now(),
     ...change,
   };
@@ -271,19 +279,32 @@ describe("failures", () => {
 
 describe("tabs", () => {
   it("shut out each other while one of them trains, and both show the curve", async () => {
-    const one = tab();
+    const one = tab({ train: (work) => scriptedStage(work, 50) });
     const two = tab();
     const { run_id } = await one.runs.start(DEFAULT_RUN);
     await until(async () => (await one.runs.record(run_id)).step >= 2);
     expect((await two.runs.list())[0]?.state).not.toBe("paused");
-    for (const command of ["pause", "resume", "stop", "checkpoint", "delete"] as const) {
-      expect(await codeOf(two.runs[command](run_id))).toBe("storage.busy");
-    }
+    const commands = ["pause", "resume", "stop", "checkpoint", "delete"] as const;
+    const codes = await Promise.all(commands.map((command) => codeOf(two.runs[command](run_id))));
+    expect(codes).toEqual(commands.map(() => "storage.busy"));
     await two.watch(run_id);
     expect(steps(two.events).length).toBeGreaterThanOrEqual(2);
     await one.runs.pause(run_id);
     await two.runs.resume(run_id);
     await until(async () => (await stateOf(two.runs, run_id)) === "finished");
+  });
+
+  it("learn when the other one lets go of a run, without asking again", async () => {
+    const one = tab({ train: stageThatHangsAt(3) });
+    const two = tab();
+    const { run_id } = await one.runs.start(DEFAULT_RUN);
+    await until(async () => (await one.runs.record(run_id)).step >= 3);
+    expect((await two.runs.list())[0]?.state).toBe("running");
+    await two.watch(run_id);
+    directory.closeAll();
+    locks.free(runLock(run_id));
+    await until(() => two.events.some((event) => event.type === "state" && event.error?.code === "run.interrupted"));
+    expect(await stateOf(two.runs, run_id)).toBe("paused");
   });
 
   it("that were killed leave a paused run with its whole curve, which goes on from its checkpoint", async () => {

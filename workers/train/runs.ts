@@ -10,8 +10,14 @@ import { isWorking, recoverRun } from "./recovery";
 import { RunFolder } from "./run-folder";
 import { badCommand, type Leftover, runLock, Session, type SessionTools } from "./session";
 
+/** Tries to take a run's lock before it counts as another tab's, and milliseconds between two of them. */
+const LOCK_ATTEMPTS = 6;
+const LOCK_PAUSE = 50;
+
 export class Runs {
   readonly #sessions = new Map<string, Session>();
+  /** Runs of other tabs. */
+  readonly #watched = new Set<string>();
   /** Of runs whose end did not fit on the disk. */
   readonly #leftovers = new Map<string, Leftover>();
 
@@ -180,8 +186,10 @@ export class Runs {
     const record = await folder.findRecord();
     if (record !== null && !isWorking(record.state)) return record;
     const release = await this.tools.locks.tryHold(runLock(runId));
-    // Another tab works on it.
-    if (release === null) return record;
+    if (release === null) {
+      this.#watch(runId);
+      return record;
+    }
     try {
       if (record === null) {
         await this.folder.remove(runId);
@@ -211,6 +219,20 @@ export class Runs {
     await folder.saveRecord(leftover.record);
     this.#leftovers.delete(runId);
     return leftover.record;
+  }
+
+  /** Another tab works on the run: when that tab lets go of it, dead or done, its last state is made known here. */
+  #watch(runId: string): void {
+    if (this.#watched.has(runId)) return;
+    this.#watched.add(runId);
+    void this.tools.locks
+      .hold(runLock(runId), new AbortController().signal)
+      .then(async (release) => {
+        this.#watched.delete(runId);
+        release();
+        await this.#listed(runId);
+      })
+      .catch((error: unknown) => console.error(`the run ${runId} is no longer watched`, error));
   }
 
   async #recover(folder: RunFolder, stored: RunRecord): Promise<RunRecord> {
@@ -256,8 +278,12 @@ export class Runs {
   }
 
   async #lock(runId: string): Promise<Release> {
-    const release = await this.tools.locks.tryHold(runLock(runId));
-    if (release !== null) return release;
+    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+      // Other tabs hold it for a moment when they look after a run.
+      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE));
+      const release = await this.tools.locks.tryHold(runLock(runId));
+      if (release !== null) return release;
+    }
     throw new NagiError(
       "storage.busy",
       `The run ${runId} is being worked on in another tab. Go on there, or close that tab first.`,

@@ -36,6 +36,10 @@ export interface DirectoryHandle {
 /** Bytes read back and compared at a time. */
 const COMPARE_BYTES = 4 << 20;
 
+/** Tries to open a file that somebody else holds, and milliseconds between two of them. */
+const OPEN_ATTEMPTS = 10;
+const OPEN_PAUSE = 50;
+
 /** The DOMException names that matter here; others are passed on as they are. */
 function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : "";
@@ -302,11 +306,17 @@ export class Folder {
   }
 
   async #open(name: string): Promise<SyncHandle> {
-    try {
-      const handle = await this.handle.getFileHandle(name, { create: true });
-      return await handle.createSyncAccessHandle();
-    } catch (error) {
-      throw storageError(error, this.#at(name));
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const handle = await this.handle.getFileHandle(name, { create: true });
+        return await handle.createSyncAccessHandle();
+      } catch (error) {
+        // A tab that is being closed gives its files back a moment after its locks.
+        if (nameOf(error) !== "NoModificationAllowedError" || attempt === OPEN_ATTEMPTS) {
+          throw storageError(error, this.#at(name));
+        }
+        await new Promise((resolve) => setTimeout(resolve, OPEN_PAUSE));
+      }
     }
   }
 }
