@@ -5,11 +5,10 @@
 //   GRADIENT 2: d_v = sum over queries of p * d_y  own and other as for d_k
 // One lane a row and head, as in attention-forward.wgsl: the lanes of a workgroup are neighbouring rows and walk the same
 // others, which the texts bound (segment_start and segment_end never decrease). Fixed order, no atomics.
-override HEAD_DIM: u32 = 64u;
 override LANES: u32 = 32u;
 override GRADIENT: u32 = 0u;
 override ACCUMULATE: u32 = 0u;
-struct Params { R: u32, heads: u32, scale: f32 }
+struct Params { R: u32, heads: u32, head_dim: u32, scale: f32 }
 @group(0) @binding(0) var<storage, read> own: array<E>;
 @group(0) @binding(1) var<storage, read> own_pair: array<E>;
 @group(0) @binding(2) var<storage, read> other: array<E>;
@@ -21,24 +20,17 @@ struct Params { R: u32, heads: u32, scale: f32 }
 @group(0) @binding(8) var<uniform> params: Params;
 
 const MOST = 128u / WIDTH;
+const OTHERS = 4u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let steps = HEAD_DIM / WIDTH;
+  let steps = params.head_dim / WIDTH;
   let stride = params.heads * steps;
   let head = group.y * steps;
   let first = group.x * LANES;
   let last = min(first + LANES, params.R) - 1u;
   let t = min(first + lane, last);
   let mine = t * stride + head;
-
-  var vector: array<E, MOST>;
-  var pair: array<E, MOST>;
-  var sum: array<E, MOST>;
-  for (var d = 0u; d < steps; d++) {
-    vector[d] = own[mine + d] * params.scale;
-    pair[d] = own_pair[mine + d];
-  }
 
   // Queries see keys low .. query; keys are seen by queries key .. high - 1. Uniform bounds, then the lane's own.
   var begin = first;
@@ -53,38 +45,49 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     high = u32(bound[t]);
   }
 
-  for (var j = begin; j < end; j += 2u) {
-    let j1 = min(j + 1u, end - 1u);
-    let o0 = j * stride + head;
-    let o1 = j1 * stride + head;
-    var s0 = E(0.0);
-    var s1 = E(0.0);
+  var sum: array<E, MOST>;
+
+  for (var j = begin; j < end; j += OTHERS) {
+    // Others past the end are read as the last and weigh nothing.
+    var row: array<u32, OTHERS>;
+    var s: array<f32, OTHERS>;
+    var g: array<f32, OTHERS>;
+    for (var e = 0u; e < OTHERS; e++) {
+      row[e] = min(j + e, end - 1u) * stride + head;
+      s[e] = 0.0;
+      g[e] = 0.0;
+    }
     for (var d = 0u; d < steps; d++) {
-      s0 = fma(vector[d], other[o0 + d], s0);
-      s1 = fma(vector[d], other[o1 + d], s1);
+      let x = own[mine + d];
+      for (var e = 0u; e < OTHERS; e++) {
+        s[e] += total(x * other[row[e] + d]);
+      }
+      if (GRADIENT != 2u) {
+        let z = own_pair[mine + d];
+        for (var e = 0u; e < OTHERS; e++) {
+          g[e] += total(z * other_pair[row[e] + d]);
+        }
+      }
     }
-    let index = vec2u(j, j + 1u);
-    let seen = (index >= vec2u(low)) & (index < vec2u(high));
-    var query = vec2u(t) * params.heads + group.y;
-    if (GRADIENT != 0u) {
-      query = vec2u(j, j1) * params.heads + group.y;
+    // s becomes the factor of each other row: ds, or p for d_v.
+    for (var e = 0u; e < OTHERS; e++) {
+      let query = select(min(j + e, end - 1u), t, GRADIENT == 0u) * params.heads + group.y;
+      let p = select(0.0, exp(s[e] * params.scale - lse[query]), j + e >= low && j + e < high);
+      s[e] = p;
+      if (GRADIENT != 2u) {
+        s[e] = p * (g[e] - delta[query]) * params.scale;
+      }
     }
-    let p = select(vec2f(), exp(vec2f(total(s0), total(s1)) - vec2f(lse[query.x], lse[query.y])), seen);
-    if (GRADIENT == 2u) {
-      for (var d = 0u; d < steps; d++) {
-        sum[d] = fma(E(p.x), other_pair[o0 + d], fma(E(p.y), other_pair[o1 + d], sum[d]));
+    for (var d = 0u; d < steps; d++) {
+      var v = sum[d];
+      for (var e = 0u; e < OTHERS; e++) {
+        if (GRADIENT == 2u) {
+          v = fma(E(s[e]), other_pair[row[e] + d], v);
+        } else {
+          v = fma(E(s[e]), other[row[e] + d], v);
+        }
       }
-    } else {
-      var g0 = E(0.0);
-      var g1 = E(0.0);
-      for (var d = 0u; d < steps; d++) {
-        g0 = fma(pair[d], other_pair[o0 + d], g0);
-        g1 = fma(pair[d], other_pair[o1 + d], g1);
-      }
-      let ds = p * (vec2f(total(g0), total(g1)) - vec2f(delta[query.x], delta[query.y])) * params.scale;
-      for (var d = 0u; d < steps; d++) {
-        sum[d] = fma(E(ds.x), other[o0 + d], fma(E(ds.y), other[o1 + d], sum[d]));
-      }
+      sum[d] = v;
     }
   }
 
