@@ -23,9 +23,14 @@ const TINY = {
 };
 
 async function startSmallRun(page: Page, changes: Readonly<Record<string, number>> = {}): Promise<string> {
-  await open(page, "/reward/new");
-  if ((await page.getByText("small.jsonl").count()) === 0) await importDataset(page, smallDataset(40));
-  await expect(page.getByRole("dialog")).toBeHidden();
+  await open(page, "/data");
+  const entry = page.getByRole("button", { name: /^small/ });
+  if ((await entry.count()) === 0) {
+    await importDataset(page, smallDataset(40));
+    await expect(page.getByRole("dialog")).toBeHidden();
+  }
+  await entry.click();
+  await page.getByRole("link", { name: t("data.use"), exact: true }).click();
   await fillRewardForm(page, { ...TINY, ...changes });
   return startRun(page);
 }

@@ -1,5 +1,15 @@
 /** The studio's main journey, from a fresh profile to a scored sentence, on the bundled model and data. */
-import { chart, expectState, expectStep, fillRewardForm, shownStep, startButton, startRun } from "./journey";
+import {
+  chart,
+  expectState,
+  expectStep,
+  fillRewardForm,
+  importDataset,
+  shownStep,
+  smallDataset,
+  startButton,
+  startRun,
+} from "./journey";
 import { expect, expectAccessible, open, pattern, t, test } from "./studio";
 
 /** Small enough for a software GPU; the rows are the bundled ones, all of them. */
@@ -34,6 +44,22 @@ test("the form refuses what it cannot use and says why", async ({ page }) => {
   await expectAccessible(page, "a form with problems");
   await fillRewardForm(page, { learning_rate: "5e-4", max_length: 64 });
   await expect(startButton(page)).toBeEnabled();
+});
+
+test("a data set opened on the reward screen is chosen there, and nothing starts by itself", async ({ page }) => {
+  await open(page, "/reward/new");
+  await importDataset(page, smallDataset(40));
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await expect(page.getByRole("combobox", { name: t("reward.dataset_label"), exact: true })).toHaveValue(/^small/);
+  await expect(
+    page
+      .getByText(t("common.rows_count", { count: 36 }))
+      .or(page.getByText("36", { exact: true }))
+      .first(),
+  ).toBeVisible();
+  expect(page.url()).toContain("/reward/new");
+  await open(page, "/runs");
+  await expect(page.getByText(t("runs.empty_title"))).toBeVisible();
 });
 
 test("a reward model learns in the tab: start, pause, reload, resume, finish, score", async ({ page }) => {
