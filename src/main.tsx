@@ -1,4 +1,7 @@
 /** Composition root: settings and language before the first frame, then the page; the worker and the rest load beside it. */
+// First, so that our own rules come after it and win.
+import "@mantine/core/styles.css";
+
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
@@ -10,7 +13,6 @@ import { useEnvironment } from "./stores/environment";
 import { useModels } from "./stores/models";
 import { useRuns } from "./stores/runs";
 import { useSettings } from "./stores/settings";
-import "@mantine/core/styles.css";
 import "./app/nagi.css";
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";

@@ -23,6 +23,7 @@ export interface MetricChartProps {
   readonly metric: string;
   readonly syncKey: string;
   readonly format: (value: number) => string;
+  readonly formatTick: (value: number) => string;
   readonly range: (low: number, high: number) => [number, number];
   /** Weight of the moving average drawn over the raw line; null: none. */
   readonly smoothing?: number | null;
@@ -34,7 +35,19 @@ export interface MetricChartProps {
 const NO_REFERENCES: readonly PlotReference[] = [];
 
 export function MetricChart(props: MetricChartProps) {
-  const { title, help, source, metric, syncKey, format, range, smoothing = null, points = false, height = 190 } = props;
+  const {
+    title,
+    help,
+    source,
+    metric,
+    syncKey,
+    format,
+    formatTick,
+    range,
+    smoothing = null,
+    points = false,
+    height = 190,
+  } = props;
   const { t } = useTranslation();
   const language = useSettings((state) => state.language);
   const canvas = useRef<HTMLDivElement>(null);
@@ -89,6 +102,7 @@ export function MetricChart(props: MetricChartProps) {
       syncKey,
       range,
       format,
+      formatTick,
       formatStep: (step) => formatCount(step, language),
       onCursor: (row) => {
         if (row === cursorRow) return;
@@ -143,7 +157,7 @@ export function MetricChart(props: MetricChartProps) {
       created.destroy();
       setPlot(null);
     };
-  }, [source, metric, syncKey, format, range, smoothing, lines, height, language, t, title]);
+  }, [source, metric, syncKey, format, formatTick, range, smoothing, lines, height, language, t, title]);
 
   return (
     <figure className="ng-chart" aria-labelledby={titleId}>

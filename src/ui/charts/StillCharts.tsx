@@ -1,7 +1,8 @@
 /**
- * Small still charts as SVG: a histogram (one or two series side by side in each bin) and the reliability diagram.
+ * Small still charts as SVG: a histogram (of several series one over the other) and the reliability diagram.
  * They are few marks and never change while one looks, so they need no canvas; each has its words in `label`.
  */
+import { useElementSize } from "@mantine/hooks";
 import { useId } from "react";
 
 export interface Bin {
@@ -24,69 +25,76 @@ export interface HistogramProps {
   readonly height?: number;
 }
 
-const WIDTH = 480;
+/** Before the element has been measured. */
+const FIRST_WIDTH = 480;
 const LEFT = 36;
 const BOTTOM = 34;
 
 export function Histogram({ bins, colors, label, axis, format, formatCount, hint, height = 150 }: HistogramProps) {
+  // Drawn in CSS pixels, so that letters keep their size whatever the width.
+  const { ref, width: measured } = useElementSize();
+  const width = measured || FIRST_WIDTH;
   const top = Math.max(1, ...bins.flatMap((bin) => bin.counts));
   const first = bins[0];
   const last = bins.at(-1);
   if (first === undefined || last === undefined) return null;
-  const plotWidth = WIDTH - LEFT - 6;
+  const plotWidth = width - LEFT - 6;
   const plotHeight = height - BOTTOM - 8;
   const step = plotWidth / bins.length;
-  const bar = (step - Math.min(3, step * 0.25)) / colors.length;
+  const bar = step - Math.min(3, step * 0.2);
   const ticks = [first.low, (first.low + last.high) / 2, last.high];
   return (
-    <svg className="ng-bars" viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label={label}>
-      {[0, 0.5, 1].map((share) => {
-        const y = 8 + plotHeight * (1 - share);
-        return (
-          <g key={share}>
-            <line x1={LEFT} x2={WIDTH - 6} y1={y} y2={y} stroke="var(--ng-chart-grid)" />
-            {(share !== 0.5 || top > 2) && (
-              <text x={LEFT - 6} y={y + 4} textAnchor="end">
-                {formatCount(Math.round(top * share))}
-              </text>
-            )}
+    <div ref={ref}>
+      <svg className="ng-bars" viewBox={`0 0 ${width} ${height}`} height={height} role="img" aria-label={label}>
+        {[0, 0.5, 1].map((share) => {
+          const y = 8 + plotHeight * (1 - share);
+          return (
+            <g key={share}>
+              <line x1={LEFT} x2={width - 6} y1={y} y2={y} stroke="var(--ng-chart-grid)" />
+              {(share !== 0.5 || top > 2) && (
+                <text x={LEFT - 6} y={y + 4} textAnchor="end">
+                  {formatCount(Math.round(top * share))}
+                </text>
+              )}
+            </g>
+          );
+        })}
+        {bins.map((bin, i) => (
+          <g key={bin.low}>
+            <title>{hint(bin)}</title>
+            {bin.counts.map((count, series) => {
+              const size = (count / top) * plotHeight;
+              return (
+                <rect
+                  // A series is its place.
+                  key={colors[series]}
+                  x={LEFT + i * step + (step - bar) / 2}
+                  y={8 + plotHeight - size}
+                  width={Math.max(0.5, bar)}
+                  height={size}
+                  fill={`var(${colors[series]})`}
+                  fillOpacity={colors.length > 1 ? 0.65 : 1}
+                  rx={Math.min(1.5, bar / 4)}
+                />
+              );
+            })}
           </g>
-        );
-      })}
-      {bins.map((bin, i) => (
-        <g key={bin.low}>
-          <title>{hint(bin)}</title>
-          {bin.counts.map((count, series) => {
-            const size = (count / top) * plotHeight;
-            return (
-              <rect
-                // A series is its place.
-                key={colors[series]}
-                x={LEFT + i * step + series * bar + Math.min(1.5, step * 0.125)}
-                y={8 + plotHeight - size}
-                width={Math.max(0.5, bar)}
-                height={size}
-                fill={`var(${colors[series]})`}
-                rx={Math.min(1.5, bar / 4)}
-              />
-            );
-          })}
-        </g>
-      ))}
-      {ticks.map((tick, i) => (
-        <text
-          key={tick}
-          x={LEFT + (plotWidth * i) / 2}
-          y={height - BOTTOM + 16}
-          textAnchor={i === 0 ? "start" : i === 1 ? "middle" : "end"}
-        >
-          {format(tick)}
+        ))}
+        {ticks.map((tick, i) => (
+          <text
+            key={tick}
+            x={LEFT + (plotWidth * i) / 2}
+            y={height - BOTTOM + 16}
+            textAnchor={i === 0 ? "start" : i === 1 ? "middle" : "end"}
+          >
+            {format(tick)}
+          </text>
+        ))}
+        <text x={LEFT + plotWidth / 2} y={height - 2} textAnchor="middle">
+          {axis}
         </text>
-      ))}
-      <text x={LEFT + plotWidth / 2} y={height - 2} textAnchor="middle">
-        {axis}
-      </text>
-    </svg>
+      </svg>
+    </div>
   );
 }
 

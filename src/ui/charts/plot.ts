@@ -39,6 +39,8 @@ export interface PlotOptions {
   /** From the lowest and highest value in sight to the ends of the axis. */
   readonly range: (low: number, high: number) => [number, number];
   readonly format: (value: number) => string;
+  /** Of the ticks beside the axis: shorter than `format`. */
+  readonly formatTick: (value: number) => string;
   readonly formatStep: (step: number) => string;
   /** Row of `data` under the cursor, -1 when the cursor is elsewhere. */
   readonly onCursor: (row: number) => void;
@@ -124,7 +126,7 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
           gap: 4,
           values: (_, splits) => splits.map((step) => (Number.isInteger(step) ? options.formatStep(step) : "")),
         },
-        { ...axis, size: 52, gap: 6, values: (_, splits) => splits.map(options.format) },
+        { ...axis, size: 52, gap: 6, values: (_, splits) => splits.map(options.formatTick) },
       ],
       hooks: {
         setCursor: [(u) => options.onCursor(typeof u.cursor.idx === "number" ? (rows[u.cursor.idx] ?? -1) : -1)],
@@ -178,7 +180,10 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
   };
 }
 
-/** Dashed lines across the plot, each with its name and value at the right end; names never cover one another. */
+/**
+ * Dashed lines across the plot, each with its name and value. Names stand on the left, where curves that rise are still
+ * far away, and never cover one another.
+ */
 function drawReferences(
   u: uPlot,
   references: readonly PlotReference[],
@@ -192,7 +197,7 @@ function drawReferences(
   const height = (FONT_SIZE + 4) * scale;
   ctx.save();
   ctx.font = font.replace(/^\d+/, String(FONT_SIZE * scale));
-  ctx.textAlign = "right";
+  ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   const placed: number[] = [];
   for (const reference of [...references].sort((a, b) => b.value - a.value)) {
@@ -207,7 +212,7 @@ function drawReferences(
     ctx.stroke();
 
     const text = `${reference.label} ${format(reference.value)}`;
-    const right = bbox.left + bbox.width - 4 * scale;
+    const left = bbox.left + 6 * scale;
     let middle = y - height * 0.6;
     if (middle < bbox.top + height / 2) middle = y + height * 0.6;
     for (const other of placed) if (Math.abs(other - middle) < height) middle = other + height;
@@ -215,10 +220,10 @@ function drawReferences(
     const width = ctx.measureText(text).width;
     ctx.fillStyle = css("--ng-surface");
     ctx.globalAlpha = 0.85;
-    ctx.fillRect(right - width - 3 * scale, middle - height / 2, width + 6 * scale, height);
+    ctx.fillRect(left - 3 * scale, middle - height / 2, width + 6 * scale, height);
     ctx.globalAlpha = 1;
     ctx.fillStyle = css(reference.color);
-    ctx.fillText(text, right, middle);
+    ctx.fillText(text, left, middle);
   }
   ctx.restore();
 }

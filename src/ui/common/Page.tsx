@@ -8,10 +8,12 @@ export interface PageProps {
   readonly title: string;
   readonly lead?: string;
   readonly actions?: ReactNode;
+  /** Above the heading: the way back to where this page was opened from. */
+  readonly back?: ReactNode;
   readonly children: ReactNode;
 }
 
-export function Page({ title, lead, actions, children }: PageProps) {
+export function Page({ title, lead, actions, back, children }: PageProps) {
   const { t } = useTranslation();
   useEffect(() => {
     document.title = `${title} | ${t("app.name")}`;
@@ -20,6 +22,7 @@ export function Page({ title, lead, actions, children }: PageProps) {
     <Stack gap="lg" className="ng-page">
       <Group justify="space-between" align="flex-end" gap="md">
         <div className="ng-page-head">
+          {back}
           <Title order={1}>{title}</Title>
           {lead !== undefined && (
             <Text c="dimmed" mt={4} maw={760}>

@@ -5,6 +5,7 @@ import {
   formatDuration,
   formatParameters,
   formatPercent,
+  formatTick,
   formatValue,
   sigmoid,
 } from "./format";
@@ -24,6 +25,17 @@ describe("format", () => {
     expect(formatValue(-0.25)).toBe("-0.2500");
     expect(formatValue(0)).toBe("0");
     expect(formatValue(undefined)).toBe("–");
+  });
+  it("writes axes as short as it can", () => {
+    expect([0, 0.5, 2, 0.30000000000000004, 4e-4, 12_000, 1500].map(formatTick)).toEqual([
+      "0",
+      "0.5",
+      "2",
+      "0.3",
+      "4e-4",
+      "12k",
+      "1500",
+    ]);
   });
   it("counts, sizes and parameters", () => {
     expect(formatCount(4332, "ja")).toBe("4,332");

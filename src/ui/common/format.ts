@@ -18,6 +18,14 @@ export function formatValue(value: number | null | undefined, digits = 4): strin
   return value.toFixed(Math.min(decimals, digits));
 }
 
+/** A number beside an axis, as short as it can be: 0.5, 2, 4e-4, 12k. */
+export function formatTick(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 10_000) return `${Number((value / 1000).toPrecision(3))}k`;
+  if (size !== 0 && size < 1e-3) return Number(value.toPrecision(2)).toExponential();
+  return String(Number(value.toPrecision(4)));
+}
+
 /** With thousands separators. */
 export function formatCount(value: number | null | undefined, language: Language): string {
   if (!isNumber(value)) return MISSING;

@@ -1,5 +1,5 @@
 /** What is in one split of a data set: rows, balance, lengths, samples, problems. */
-import { Badge, Button, Collapse, Group, List, Loader, SimpleGrid, Stack, Table, Text } from "@mantine/core";
+import { Button, Collapse, Group, List, Loader, SimpleGrid, Stack, Table, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useEffect, useId } from "react";
 import { useTranslation } from "react-i18next";
@@ -187,13 +187,9 @@ function Problems({ summary }: { readonly summary: DatasetSummary }) {
 export function LabelBadge({ label }: { readonly label: "positive" | "negative" }) {
   const { t } = useTranslation();
   return (
-    <Badge
-      variant="outline"
-      tt="none"
-      style={{ color: `var(--ng-${label})`, borderColor: `var(--ng-${label})`, fontWeight: 600 }}
-    >
+    <span className="ng-label" style={{ color: `var(--ng-${label})` }}>
       {t(`common.${label}`)}
-    </Badge>
+    </span>
   );
 }
 

@@ -60,6 +60,8 @@ export function ImportDataset({ onImported }: { readonly onImported?: (entry: Da
         <form
           onSubmit={(event) => {
             event.preventDefault();
+            // React sends events of a dialog on to the form that it was opened from.
+            event.stopPropagation();
             void submit();
           }}
         >

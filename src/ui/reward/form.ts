@@ -140,12 +140,15 @@ export function estimateSteps(config: RunConfig, trainUnits: number): number | n
   return Math.ceil(perEpoch * stage.num_train_epochs);
 }
 
-/** Texts (pairwise: pairs of a positive and a negative text) that one epoch goes through. */
+/**
+ * Texts (pairwise: pairs of a positive and a negative text) that one epoch goes through. Pairs see every text of the more
+ * frequent label once; those of the other label come again.
+ */
 export function trainUnits(
   objective: Draft["objective"],
   rows: { readonly rows: number; readonly positive: number; readonly negative: number },
 ): number {
-  return objective === "pairwise" ? Math.min(rows.positive, rows.negative) : rows.rows;
+  return objective === "pairwise" ? Math.max(rows.positive, rows.negative) : rows.rows;
 }
 
 const boundsSchema = z.looseObject({

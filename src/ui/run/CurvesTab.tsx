@@ -1,5 +1,5 @@
 /** The live curves, and in words whether the accuracy means anything. */
-import { Group, SimpleGrid, Stack, Switch, Text, useComputedColorScheme } from "@mantine/core";
+import { Group, Stack, Switch, Text, useComputedColorScheme } from "@mantine/core";
 import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { RunDetail } from "../../stores/run-detail";
@@ -7,16 +7,17 @@ import { useRuns } from "../../stores/runs";
 import { MetricChart } from "../charts/MetricChart";
 import type { PlotReference } from "../charts/plot";
 import { fromZero, share } from "../charts/ranges";
-import { formatPercent, formatValue } from "../common/format";
+import { formatPercent, formatTick, formatValue } from "../common/format";
 import { useFormat } from "../common/use-format";
 import { useRunSource } from "./sources";
 import { useRecord } from "./use-run";
-import { verdict } from "./verdict";
+import { VerdictNotice } from "./VerdictNotice";
 
 const SMOOTHING = 0.9;
 const NO_LINES: readonly PlotReference[] = [];
 const noLines = () => NO_LINES;
 const percent = (value: number) => formatPercent(value);
+const percentTick = (value: number) => formatPercent(value, 0);
 const plain = (value: number) => formatValue(value, 3);
 const exact = (value: number) => formatValue(value);
 
@@ -49,7 +50,7 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
   const evaluation = useRunSource(runId, "eval", noLines);
   const accuracy = useRunSource(runId, "eval", baselines);
   const auc = useRunSource(runId, "eval", aucBaseline);
-  const common = { syncKey: runId, range: fromZero };
+  const common = { syncKey: runId, range: fromZero, formatTick };
   const smoothing = smoothed ? SMOOTHING : null;
   const text = (name: "loss" | "accuracy" | "auc" | "learning_rate" | "grad_norm" | "throughput" | "eval_loss") => ({
     title: t(`charts.${name}`),
@@ -69,7 +70,7 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
         </Text>
       </Group>
       {/* The key draws the canvas anew in the colours of the other scheme. */}
-      <SimpleGrid key={scheme} cols={{ base: 1, md: 2 }} spacing="md">
+      <div className="ng-charts" key={scheme}>
         <MetricChart
           {...common}
           {...text("loss")}
@@ -77,7 +78,7 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
           metric="loss"
           format={plain}
           smoothing={smoothing}
-          height={220}
+          height={230}
         />
         <MetricChart
           {...common}
@@ -85,13 +86,13 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
           source={accuracy}
           metric="eval_accuracy"
           format={percent}
+          formatTick={percentTick}
           range={share}
           points
-          height={220}
+          height={230}
         />
         <MetricChart {...common} {...text("auc")} source={auc} metric="eval_auc" format={plain} range={share} points />
         <MetricChart {...common} {...text("eval_loss")} source={evaluation} metric="eval_loss" format={plain} points />
-        <MetricChart {...common} {...text("learning_rate")} source={log} metric="learning_rate" format={exact} />
         <MetricChart
           {...common}
           {...text("grad_norm")}
@@ -99,9 +100,25 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
           metric="grad_norm"
           format={plain}
           smoothing={smoothing}
+          height={150}
         />
-        <MetricChart {...common} {...text("throughput")} source={log} metric="tokens_per_second" format={count} />
-      </SimpleGrid>
+        <MetricChart
+          {...common}
+          {...text("learning_rate")}
+          source={log}
+          metric="learning_rate"
+          format={exact}
+          height={150}
+        />
+        <MetricChart
+          {...common}
+          {...text("throughput")}
+          source={log}
+          metric="tokens_per_second"
+          format={count}
+          height={150}
+        />
+      </div>
     </Stack>
   );
 }
@@ -113,22 +130,13 @@ function VerdictText({ runId }: { readonly runId: string }) {
   const prepared = useRuns((state) => state.details[runId]?.prepared ?? null);
   const state = useRecord(runId, (record) => record.state);
   const evalSteps = useRecord(runId, (record) => record.config.stages[0]?.eval_steps);
-  const majority = prepared?.majority_accuracy ?? null;
-  const ngram = prepared?.ngram_accuracy ?? null;
-  const kind = verdict(accuracy, majority, ngram);
-  const tone = kind === "above_both" ? "good" : kind === "waiting" ? undefined : "warn";
   return (
-    <div className="ng-notice" data-tone={tone}>
-      {kind === "waiting"
-        ? t("verdict.waiting", { steps: format.count(evalSteps) })
-        : t(`verdict.${kind}`, {
-            accuracy: formatPercent(accuracy),
-            majority: formatPercent(majority),
-            ngram: formatPercent(ngram),
-          })}
-      {state === "finished" &&
-        (kind === "below_ngram" || kind === "below_majority") &&
-        ` ${t("verdict.at_end_below_ngram")}`}
-    </div>
+    <VerdictNotice
+      accuracy={accuracy}
+      majority={prepared?.majority_accuracy ?? null}
+      ngram={prepared?.ngram_accuracy ?? null}
+      final={state === "finished"}
+      waiting={t("verdict.waiting", { steps: format.count(evalSteps) })}
+    />
   );
 }

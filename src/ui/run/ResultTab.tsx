@@ -1,5 +1,5 @@
 /** The final figures: against the baselines, how far probabilities can be trusted, how well the labels separate. */
-import { SimpleGrid, Stack, Table, Text } from "@mantine/core";
+import { Stack, Table, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { ResultEvent } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
@@ -8,12 +8,17 @@ import { formatPercent, formatValue } from "../common/format";
 import { Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
 import { distribution, meanReward } from "./scored";
+import { VerdictNotice } from "./VerdictNotice";
 
 const BINS = 24;
-/** Figures with a name of their own, as [catalogue key, metric without its prefix, is a share]. */
+const BASELINES: ReadonlySet<string> = new Set(["ngram_accuracy", "majority_accuracy", "ngram_auc"]);
+/** Figures with a name of their own, as [catalogue key, metric without its prefix, is a share]; baselines follow what they are for. */
 const FIGURES = [
   ["accuracy", "accuracy", true],
+  ["ngram", "ngram_accuracy", true],
+  ["majority", "majority_accuracy", true],
   ["auc", "auc", false],
+  ["ngram_auc", "ngram_auc", false],
   ["loss", "loss", false],
   ["ece", "calibration_error", false],
   ["pairwise", "pairwise_accuracy", true],
@@ -33,88 +38,64 @@ export function ResultTab({ runId }: { readonly runId: string }) {
     );
   return (
     <Stack gap="md">
-      <FigureTable runId={runId} result={result} />
-      <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
-        <Calibration result={result} />
-        <Distribution result={result} />
-      </SimpleGrid>
+      <FinalVerdict result={result} />
+      <FigureTable result={result} />
+      <Distribution result={result} />
+      <Calibration result={result} />
     </Stack>
   );
 }
 
-function FigureTable({ runId, result }: { readonly runId: string; readonly result: ResultEvent }) {
+function FinalVerdict({ result: { metrics } }: { readonly result: ResultEvent }) {
+  const values = {
+    accuracy: metrics.test_accuracy ?? metrics.eval_accuracy ?? null,
+    majority: metrics.majority_accuracy ?? null,
+    ngram: metrics.ngram_accuracy ?? null,
+  };
+  return <VerdictNotice {...values} final />;
+}
+
+function FigureTable({ result }: { readonly result: ResultEvent }) {
   const { t } = useTranslation();
-  const prepared = useRuns((state) => state.details[runId]?.prepared ?? null);
   const { metrics } = result;
-  const hasTest = Object.keys(metrics).some((key) => key.startsWith("test_"));
-  const value = (key: string, share: boolean) => {
-    const number = metrics[key] ?? null;
-    return share ? formatPercent(number) : formatValue(number);
-  };
+  const tested = "test_accuracy" in metrics;
+  const key = (split: "test" | "eval", name: string) =>
+    // The baselines' figures on the rows of the final test carry no prefix.
+    split === "test" && BASELINES.has(name) ? name : `${split}_${name}`;
+  const value = (metric: string, share: boolean) =>
+    share ? formatPercent(metrics[metric]) : formatValue(metrics[metric]);
   const rows = FIGURES.filter(([, name]) => `eval_${name}` in metrics || `test_${name}` in metrics);
-  const baseline = (name: "majority" | "ngram" | "ngram_auc") => {
-    const validation = {
-      majority: prepared?.majority_accuracy,
-      ngram: prepared?.ngram_accuracy,
-      ngram_auc: prepared?.ngram_auc,
-    }[name];
-    const key = { majority: "majority_accuracy", ngram: "ngram_accuracy", ngram_auc: "ngram_auc" }[name];
-    const write = (number: number | null | undefined) =>
-      name === "ngram_auc" ? formatValue(number) : formatPercent(number);
-    return { test: write(metrics[key]), validation: write(validation) };
-  };
-  const named = new Set([
-    "majority_accuracy",
-    "ngram_accuracy",
-    "ngram_auc",
-    ...FIGURES.flatMap(([, name]) => [`eval_${name}`, `test_${name}`]),
-  ]);
-  const others = Object.entries(metrics).filter(([key]) => !named.has(key));
+  const named = new Set(FIGURES.flatMap(([, name]) => [key("eval", name), key("test", name)]));
+  const others = Object.entries(metrics).filter(([name]) => !named.has(name));
   return (
     <Section title={t("result.figures")}>
-      <Table.ScrollContainer
-        minWidth={360}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("result.figures") } }}
-      >
-        <Table className="ng-numeric" aria-label={t("result.figures")}>
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th scope="col">{t("result.figure")}</Table.Th>
-              {hasTest && <Table.Th scope="col">{t("result.test")}</Table.Th>}
-              <Table.Th scope="col">{t("result.validation")}</Table.Th>
+      <Table className="ng-numeric" aria-label={t("result.figures")}>
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th scope="col">{t("result.figure")}</Table.Th>
+            {tested && <Table.Th scope="col">{t("result.test")}</Table.Th>}
+            <Table.Th scope="col">{t("result.validation")}</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {rows.map(([label, name, share]) => (
+            <Table.Tr key={name} className={BASELINES.has(name) ? "ng-baseline" : undefined}>
+              <Table.Th scope="row">{t(`result.${label}`)}</Table.Th>
+              {tested && <Table.Td>{value(key("test", name), share)}</Table.Td>}
+              <Table.Td>{value(key("eval", name), share)}</Table.Td>
             </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {rows.map(([label, name, share], i) => (
-              <Table.Tr key={name} fw={i === 0 ? 650 : undefined}>
-                <Table.Th scope="row" fw="inherit">
-                  {t(`result.${label}`)}
-                </Table.Th>
-                {hasTest && <Table.Td>{value(`test_${name}`, share)}</Table.Td>}
-                <Table.Td>{value(`eval_${name}`, share)}</Table.Td>
-              </Table.Tr>
-            ))}
-            {(["majority", "ngram", "ngram_auc"] as const).map((name) => (
-              <Table.Tr key={name} c="dimmed">
-                <Table.Th scope="row" fw="inherit">
-                  {t(`result.${name}`)}
-                </Table.Th>
-                {hasTest && <Table.Td>{baseline(name).test}</Table.Td>}
-                <Table.Td>{baseline(name).validation}</Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
+          ))}
+        </Table.Tbody>
+      </Table>
       {others.length > 0 && (
         <details className="ng-more">
           <summary>{t("result.other")}</summary>
           <Table className="ng-numeric" aria-label={t("result.other")}>
             <Table.Tbody>
-              {others.map(([key, number]) => (
-                <Table.Tr key={key}>
+              {others.map(([name, number]) => (
+                <Table.Tr key={name}>
                   <Table.Th scope="row" ff="monospace" fw={400}>
-                    {key}
+                    {name}
                   </Table.Th>
                   <Table.Td>{formatValue(number)}</Table.Td>
                 </Table.Tr>
@@ -135,20 +116,17 @@ function Calibration({ result }: { readonly result: ResultEvent }) {
   const interval = (bin: (typeof bins)[number]) => `${formatPercent(bin.low, 0)}–${formatPercent(bin.high, 0)}`;
   return (
     <Section title={t("result.calibration")} help={t("result.calibration_help")}>
-      <CalibrationPlot
-        bins={result.calibration}
-        label={t("result.calibration_chart", { bins: bins.length, count: format.count(total) })}
-        xLabel={t("result.calibration_x")}
-        yLabel={t("result.calibration_y")}
-        perfectLabel={t("result.calibration_perfect")}
-        hint={(bin) =>
-          `${formatPercent(bin.mean_predicted)} → ${formatPercent(bin.share_positive)} (${t("common.rows_count", { count: bin.count })})`
-        }
-      />
-      <Table.ScrollContainer
-        minWidth={320}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("result.calibration") } }}
-      >
+      <div className="ng-calibration">
+        <CalibrationPlot
+          bins={result.calibration}
+          label={t("result.calibration_chart", { bins: bins.length, count: format.count(total) })}
+          xLabel={t("result.calibration_x")}
+          yLabel={t("result.calibration_y")}
+          perfectLabel={t("result.calibration_perfect")}
+          hint={(bin) =>
+            `${formatPercent(bin.mean_predicted)} → ${formatPercent(bin.share_positive)} (${t("common.rows_count", { count: bin.count })})`
+          }
+        />
         <Table className="ng-numeric" aria-label={t("result.calibration")} fz="xs">
           <Table.Thead>
             <Table.Tr>
@@ -171,7 +149,7 @@ function Calibration({ result }: { readonly result: ResultEvent }) {
             ))}
           </Table.Tbody>
         </Table>
-      </Table.ScrollContainer>
+      </div>
     </Section>
   );
 }

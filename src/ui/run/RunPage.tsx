@@ -49,10 +49,15 @@ export function RunPage() {
       </Page>
     );
   return (
-    <Page title={name} actions={<RunActions runId={runId} />}>
-      <Anchor component={Link} to="/runs" size="sm" className="ng-back">
-        {t("run.to_list")}
-      </Anchor>
+    <Page
+      title={name}
+      back={
+        <Anchor component={Link} to="/runs" size="sm">
+          ← {t("nav.runs")}
+        </Anchor>
+      }
+      actions={<RunActions runId={runId} />}
+    >
       <RunStatus runId={runId} />
       <RunTabs runId={runId} />
     </Page>

@@ -85,7 +85,6 @@ function RunTable({ runs, onRemove }: RunTableProps) {
   const columns = [
     "name",
     "state",
-    "progress",
     "accuracy",
     "auc",
     "ngram",
@@ -98,7 +97,7 @@ function RunTable({ runs, onRemove }: RunTableProps) {
   return (
     <div className="ng-section ng-runs">
       <Table.ScrollContainer
-        minWidth={980}
+        minWidth={940}
         scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("runs.table") } }}
       >
         <Table className="ng-numeric" highlightOnHover aria-label={t("runs.table")}>
@@ -122,15 +121,20 @@ function RunTable({ runs, onRemove }: RunTableProps) {
                 </Table.Th>
                 <Table.Td>
                   <StateBadge state={run.state} />
-                </Table.Td>
-                <Table.Td>
-                  {format.count(run.step)} / {run.total_steps > 0 ? format.count(run.total_steps) : "–"}
+                  <Text size="xs" c="dimmed">
+                    {t("run.step_of", {
+                      step: format.count(run.step),
+                      total: run.total_steps > 0 ? format.count(run.total_steps) : "–",
+                    })}
+                  </Text>
                 </Table.Td>
                 <Table.Td fw={600}>{formatPercent(run.metrics.test_accuracy ?? run.metrics.eval_accuracy)}</Table.Td>
                 <Table.Td>{formatValue(run.metrics.test_auc ?? run.metrics.eval_auc)}</Table.Td>
                 <Table.Td>{formatPercent(run.metrics.ngram_accuracy)}</Table.Td>
                 <Table.Td>{run.config.seed}</Table.Td>
-                <Table.Td className="ng-runs-adapter">{run.adapter || "–"}</Table.Td>
+                <Table.Td className="ng-runs-adapter" title={run.adapter}>
+                  {run.adapter || "–"}
+                </Table.Td>
                 <Table.Td>{format.duration(run.seconds)}</Table.Td>
                 <Table.Td>{format.time(run.created)}</Table.Td>
                 <Table.Td>{formatBytes(bytes.get(run.run_id))}</Table.Td>
