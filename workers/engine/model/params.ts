@@ -51,10 +51,15 @@ export class ParameterStore implements ParameterSlices {
 
   /**
    * Allocates the arenas (zeroed).
+   * @param largestBinding bytes of the largest arena; what the adapter binds, less only in tests.
    * @throws NagiError gpu.limit {what, needed, granted} (bytes) where one parameter is larger than a binding may be.
    */
-  static create(gpu: Gpu, specs: readonly ParameterSpec[]): ParameterStore {
-    const granted = Math.floor(gpu.capabilities.maxStorageBufferBindingSize / 256) * 256;
+  static create(
+    gpu: Gpu,
+    specs: readonly ParameterSpec[],
+    largestBinding = gpu.capabilities.maxStorageBufferBindingSize,
+  ): ParameterStore {
+    const granted = Math.floor(largestBinding / 256) * 256;
     const groups: Group[] = [];
     const entries = new Map<string, Entry>();
     for (const spec of specs) {

@@ -12,7 +12,10 @@ import { type Graph, shapeSize, type Tensor } from "./record";
 import { type Schedule, schedule } from "./schedule";
 import { type Binding, ELEMENT_BYTES, type Resource, type ScheduledStep } from "./steps";
 
-/** Where parameters live; model/params.ts implements it. */
+/**
+ * Where parameters live; model/params.ts implements it. Behind each slice there is room up to the next multiple of 16
+ * bytes, which kernels may read as part of a vector.
+ */
 export interface ParameterSlices {
   /** @throws NagiError model.tensor_missing */
   weight(name: string): BufferSlice;

@@ -81,6 +81,16 @@ const fixed = defineOp({
   cases: [],
 });
 
+const two = defineOp({
+  name: "two",
+  inputs: { x: { dims: ["R", "H"] } },
+  outputs: { u: { dims: ["R", "H"] }, v: { dims: ["R", "H"] } },
+  forward: [step(both, { g: "x", u: "u", v: "v" }, {})],
+  backward: [step(product, { a: "d_u", b: "d_v", y: "d_x" }, {})],
+  reference,
+  cases: [],
+});
+
 const derive = (graph: Graph, loss: Tensor | undefined, outputs: Tensor[], accumulate = false): Schedule =>
   schedule(graph, { ...(loss ? { loss } : {}), outputs, accumulate, capabilities });
 
@@ -196,6 +206,15 @@ describe("schedule", () => {
     const loss = output(graph.apply(total, { x: output(graph.apply(sum, { a, b: a }), "y") }), "loss");
     const back = writes(derive(graph, loss, [loss]).steps.slice(3));
     expect(back).toEqual(["d sum#1.y =", "d scale#0.y =", "sum#1.sum#1 backward0 aside v =", "d scale#0.y +=", "a ="]);
+  });
+
+  it("takes the gradient of an output that nobody used as zeros", () => {
+    const { graph, x, w } = inputs();
+    const a = output(graph.apply(scale, { x, weight: w("a") }), "y");
+    const loss = output(graph.apply(total, { x: output(graph.apply(two, { x: a }), "v") }), "loss");
+    const back = derive(graph, loss, [loss]).steps.find((one) => one.label === "two#1 backward0");
+    expect(back?.bindings.a?.resource).toMatchObject({ kind: "zeros", elements: 6 });
+    expect(back?.bindings.b?.resource).toMatchObject({ kind: "arena", name: "d two#1.v" });
   });
 
   it("checks sizes, types and names while recording", () => {
