@@ -21,10 +21,12 @@ describe("against scikit-learn", () => {
   const train = reviews("train").slice(0, expected.train_rows);
   const validation = reviews("validation").slice(0, 100);
 
-  it("the same features", () => {
-    const vectorizer = NgramVectorizer.fit(train.map(({ sentence }) => sentence));
+  it("the same features", async () => {
+    const texts = train.map(({ sentence }) => sentence);
+    const { vectorizer, rows } = await NgramVectorizer.fit(texts, 2, async () => {});
     expect(vectorizer.features).toBe(expected.features);
-    const { indices, values } = vectorizer.transform([train[0]?.sentence ?? ""]);
+    expect(vectorizer.transform(texts)).toEqual(rows);
+    const { indices, values } = vectorizer.transform(texts.slice(0, 1));
     const terms = Object.entries(expected.first_row);
     expect(indices.length).toBe(terms.length);
     for (const [gram, value] of terms) {

@@ -35,6 +35,9 @@ export interface NgramModel {
 }
 
 const DEFAULT_MAX_ROWS = 20_000;
+/** N-grams that fewer texts have are left out: a half of all of them, and noise. */
+const MINIMUM_TEXTS = 2;
+/** How long the thread may go without looking at its messages, in milliseconds. */
 const TURN = 30;
 
 /** Row objects to numbers: 1 positive, 0 negative. */
@@ -60,10 +63,7 @@ export async function trainNgram(rows: readonly LabelledText[], options: NgramOp
     await new Promise((resolve) => setTimeout(resolve, 0));
     turned = Date.now();
   };
-  const vectorizer = NgramVectorizer.fit(texts);
-  await pause();
-  const features = vectorizer.transform(texts);
-  await pause();
+  const { vectorizer, rows: features } = await NgramVectorizer.fit(texts, MINIMUM_TEXTS, pause);
   const positives = labels.reduce((sum, label) => sum + label, 0);
   const single = positives === 0 || positives === labels.length;
   const model: LogisticModel = single

@@ -67,9 +67,55 @@ class Growing {
   }
 }
 
+/** Rows of counted columns, built one after another. */
+class Counts {
+  readonly starts = new Growing();
+  readonly columns = new Growing();
+  readonly counts = new Growing();
+  private readonly places = new Map<number, number>();
+
+  constructor() {
+    this.starts.push(0);
+  }
+
+  /** Adds the next row: `columnOf` gives an n-gram's column, or undefined for one that does not count. */
+  addRow(text: string, columnOf: (gram: string) => number | undefined): void {
+    this.places.clear();
+    for (const gram of ngrams(text)) {
+      const column = columnOf(gram);
+      if (column === undefined) continue;
+      const place = this.places.get(column);
+      if (place === undefined) {
+        this.places.set(column, this.columns.length);
+        this.columns.push(column);
+        this.counts.push(1);
+      } else {
+        const counts = this.counts.view();
+        counts[place] = (counts[place] ?? 0) + 1;
+      }
+    }
+    this.starts.push(this.columns.length);
+  }
+
+  /** (1 + log count) x idf, each row scaled to length 1; a row without entries stays empty. */
+  weigh(idf: Float64Array): SparseRows {
+    const starts = this.starts.view().slice();
+    const indices = this.columns.view().slice();
+    const values = Float64Array.from(this.counts.view(), (count, i) => {
+      return (1 + Math.log(count)) * (idf[indices[i] ?? 0] ?? 0);
+    });
+    const rows = starts.length - 1;
+    for (let row = 0; row < rows; row++) {
+      const entries = values.subarray(starts[row], starts[row + 1]);
+      const length = Math.sqrt(entries.reduce((sum, value) => sum + value * value, 0));
+      for (let i = 0; i < entries.length; i++) entries[i] = (entries[i] ?? 0) / length;
+    }
+    return { rows, columns: idf.length, starts, indices, values };
+  }
+}
+
 export class NgramVectorizer {
   private constructor(
-    /** Column of each known n-gram. */
     private readonly columns: ReadonlyMap<string, number>,
     private readonly idf: Float64Array,
   ) {}
@@ -78,68 +124,67 @@ export class NgramVectorizer {
     return this.columns.size;
   }
 
-  /** Learns the n-grams that occur in at least `minimum` of the texts, and how rare each one is. */
-  static fit(texts: readonly string[], minimum = 2): NgramVectorizer {
-    const ids = new Map<string, number>();
-    const documents = new Growing();
-    const lastSeen = new Growing();
-    for (const [number, text] of texts.entries()) {
-      for (const gram of ngrams(text)) {
-        const id = ids.get(gram);
-        if (id === undefined) {
-          ids.set(gram, documents.length);
-          documents.push(1);
-          lastSeen.push(number);
-        } else if (lastSeen.view()[id] !== number) {
-          lastSeen.view()[id] = number;
-          documents.view()[id] = (documents.view()[id] ?? 0) + 1;
-        }
-      }
-    }
-    const columns = new Map<string, number>();
-    const idf: number[] = [];
-    for (const [gram, id] of ids) {
-      const count = documents.view()[id] ?? 0;
-      if (count < minimum) continue;
-      columns.set(gram, columns.size);
-      idf.push(Math.log((1 + texts.length) / (1 + count)) + 1);
-    }
-    return new NgramVectorizer(columns, Float64Array.from(idf));
-  }
-
-  /** Each text as a row: (1 + log count) x idf, scaled to length 1 (an unknown text: no entries). */
-  transform(texts: readonly string[]): SparseRows {
-    const starts = new Int32Array(texts.length + 1);
-    const indices = new Growing();
-    const counts = new Growing();
-    const places = new Map<number, number>();
-    for (const [row, text] of texts.entries()) {
-      places.clear();
-      for (const gram of ngrams(text)) {
-        const column = this.columns.get(gram);
-        if (column === undefined) continue;
-        const place = places.get(column);
-        if (place === undefined) {
-          places.set(column, indices.length);
-          indices.push(column);
-          counts.push(1);
-        } else counts.view()[place] = (counts.view()[place] ?? 0) + 1;
-      }
-      starts[row + 1] = indices.length;
-    }
-    const values = Float64Array.from(counts.view(), (count, i) => {
-      return (1 + Math.log(count)) * (this.idf[indices.view()[i] ?? 0] ?? 0);
-    });
-    for (let row = 0; row < texts.length; row++) {
-      const entries = values.subarray(starts[row], starts[row + 1]);
-      const length = Math.sqrt(entries.reduce((sum, value) => sum + value * value, 0));
-      for (let i = 0; i < entries.length; i++) entries[i] = (entries[i] ?? 0) / length;
-    }
-    return { rows: texts.length, columns: this.features, starts, indices: indices.view().slice(), values };
-  }
-
-  /** The weight of one n-gram in a transformed text, for tests. */
+  /** The column of an n-gram, undefined if it is not known. */
   columnOf(gram: string): number | undefined {
     return this.columns.get(gram);
   }
+
+  /**
+   * Learns the n-grams that occur in at least `minimum` of the texts and how rare each is; gives the texts as rows too.
+   * `pause` is awaited now and then, as this may take seconds.
+   */
+  static async fit(
+    texts: readonly string[],
+    minimum: number,
+    pause: () => Promise<void>,
+  ): Promise<{ readonly vectorizer: NgramVectorizer; readonly rows: SparseRows }> {
+    const ids = new Map<string, number>();
+    const all = new Counts();
+    const idOf = (gram: string): number => {
+      const id = ids.get(gram) ?? ids.size;
+      if (id === ids.size) ids.set(gram, id);
+      return id;
+    };
+    for (const text of texts) {
+      all.addRow(text, idOf);
+      await pause();
+    }
+    const documents = new Int32Array(ids.size);
+    for (const id of all.columns.view()) documents[id] = (documents[id] ?? 0) + 1;
+    const columns = new Map<string, number>();
+    const columnOfId = new Int32Array(ids.size).fill(-1);
+    const idf: number[] = [];
+    for (const [gram, id] of ids) {
+      const count = documents[id] ?? 0;
+      if (count < minimum) continue;
+      columnOfId[id] = columns.size;
+      columns.set(gram, columns.size);
+      idf.push(Math.log((1 + texts.length) / (1 + count)) + 1);
+    }
+    const vectorizer = new NgramVectorizer(columns, Float64Array.from(idf));
+    return { vectorizer, rows: keepColumns(all, columnOfId).weigh(vectorizer.idf) };
+  }
+
+  /** Texts as rows. */
+  transform(texts: readonly string[]): SparseRows {
+    const counts = new Counts();
+    for (const text of texts) counts.addRow(text, (gram) => this.columnOf(gram));
+    return counts.weigh(this.idf);
+  }
+}
+
+/** The same rows with their columns renumbered; those that are -1 are dropped. */
+function keepColumns(all: Counts, columnOfId: Int32Array): Counts {
+  const kept = new Counts();
+  const [starts, ids, counts] = [all.starts.view(), all.columns.view(), all.counts.view()];
+  for (let row = 0; row + 1 < starts.length; row++) {
+    for (let i = starts[row] ?? 0; i < (starts[row + 1] ?? 0); i++) {
+      const column = columnOfId[ids[i] ?? 0] ?? -1;
+      if (column < 0) continue;
+      kept.columns.push(column);
+      kept.counts.push(counts[i] ?? 0);
+    }
+    kept.starts.push(kept.columns.length);
+  }
+  return kept;
 }
