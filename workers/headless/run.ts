@@ -32,7 +32,7 @@ export interface RunOptions {
   readonly control: Control;
 }
 
-/** Exit codes of the command line. */
+/** Exit codes of the command line. `usage`: the arguments, or a file they name, are wrong. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
 async function readConfig(options: RunOptions): Promise<RunConfig> {
@@ -135,5 +135,5 @@ function failure(outcome: StageOutcome, out: string, say: (line: string) => void
     say(
       `the checkpoint of step ${outcome.checkpoint_step} is in ${out}; the same command with --resume continues from it`,
     );
-  return EXIT.failed;
+  return outcome.error && /^(data|model|config)\./.test(outcome.error.code) ? EXIT.usage : EXIT.failed;
 }
