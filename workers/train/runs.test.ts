@@ -258,6 +258,24 @@ describe("failures", () => {
     });
   });
 
+  it("can be resumed the moment they are known", async () => {
+    let failures = 1;
+    const { runs } = tab({
+      train: async (work) => {
+        if (failures-- === 0) return scriptedStage(work);
+        throw new NagiError("gpu.lost", "gone", { reason: "unknown", message: "m" });
+      },
+    });
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    let resumed: Promise<void> | null = null;
+    await runs.subscribe(run_id, 0, (events) => {
+      if (events.some((event) => event.type === "state" && event.state === "failed")) resumed ??= runs.resume(run_id);
+    });
+    await until(() => resumed !== null);
+    await resumed;
+    await until(async () => (await stateOf(runs, run_id)) === "finished");
+  });
+
   it("of the disk keep the last checkpoint, say what is needed, and can be resumed once there is room", async () => {
     const { runs, events, watch } = tab();
     const { run_id } = await runs.start(DEFAULT_RUN);

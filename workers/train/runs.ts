@@ -77,7 +77,8 @@ export class Runs {
   }
 
   async resume(runId: string): Promise<void> {
-    if (this.#sessions.has(runId)) throw badCommand("resume", "running", "It is being worked on already.");
+    const session = await this.#session(runId);
+    if (session !== undefined) throw badCommand("resume", session.record.state, "It is being worked on already.");
     await this.#resting(runId, async (folder, record, release) => {
       if (record.state !== "paused" && record.state !== "failed") {
         throw badCommand("resume", record.state, "Start a new run with the same settings.");
@@ -88,7 +89,7 @@ export class Runs {
   }
 
   async stop(runId: string): Promise<void> {
-    const session = this.#sessions.get(runId);
+    const session = await this.#session(runId);
     if (session !== undefined) {
       session.request("stop");
       await session.done;
@@ -116,7 +117,7 @@ export class Runs {
   }
 
   async delete(runId: string): Promise<void> {
-    const session = this.#sessions.get(runId);
+    const session = await this.#session(runId);
     if (session !== undefined) throw badCommand("delete", session.record.state, "Stop it first.");
     const release = await this.#lock(runId);
     try {
@@ -251,8 +252,16 @@ export class Runs {
     });
   }
 
-  async #working(runId: string, command: string): Promise<Session> {
+  /** The session that works on the run; one whose last state is out already is waited for. */
+  async #session(runId: string): Promise<Session | undefined> {
     const session = this.#sessions.get(runId);
+    if (session === undefined || isWorking(session.record.state)) return session;
+    await session.done;
+    return undefined;
+  }
+
+  async #working(runId: string, command: string): Promise<Session> {
+    const session = await this.#session(runId);
     if (session !== undefined) return session;
     const release = await this.#lock(runId);
     release();

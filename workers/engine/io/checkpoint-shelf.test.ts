@@ -79,7 +79,10 @@ describe("CheckpointShelf", () => {
     const kept = new CheckpointShelf(new Folder(directory, "r"), async () => null);
     await kept.saveCheckpoint(5, bytesOf(5));
     const error = await kept.saveCheckpoint(10, bytesOf(10, 5000)).catch((caught: unknown) => caught);
-    expect((error as NagiError).code).toBe("storage.quota");
+    expect((error as NagiError).toData()).toMatchObject({
+      code: "storage.quota",
+      details: { needed: 5000, available: null },
+    });
     expect((await kept.newest())?.step).toBe(5);
   });
 

@@ -39,20 +39,19 @@ export class CheckpointShelf {
     const kept = await this.list();
     await this.#sweep(kept);
     const available = await this.free();
-    if (available !== null && available < bytes.length) {
-      throw new NagiError(
-        "storage.quota",
-        `The checkpoint of step ${step} needs ${bytes.length} bytes, but the browser grants only ${available} more to this site. The previous checkpoint is kept. Delete old runs or free disk space, then resume.`,
-        { needed: bytes.length, available },
-      );
-    }
+    if (available !== null && available < bytes.length) throw noRoom(step, bytes.length, available);
     const hash = await sha256(bytes);
     const same = kept.find((entry) => entry.step === step);
     if (same?.sha256 === hash && (await this.#intact(same)) !== null) return;
     // Going back to an earlier checkpoint repeats steps; the file that is there stays until the new one is indexed.
     const plain = `checkpoint-${step}.safetensors`;
     const file = same?.file === plain ? `checkpoint-${step}-again.safetensors` : plain;
-    await this.folder.writeVerified(file, bytes);
+    try {
+      await this.folder.writeVerified(file, bytes);
+    } catch (error) {
+      const full = error instanceof NagiError && error.code === "storage.quota";
+      throw full ? noRoom(step, bytes.length, null) : error;
+    }
     const next = [...kept.filter((entry) => entry.step < step), { step, file, bytes: bytes.length, sha256: hash }];
     const newest = next.slice(-KEPT);
     await this.folder.writeJson(INDEX, newest);
@@ -103,6 +102,16 @@ export class CheckpointShelf {
         await this.folder.remove(entry.name);
     }
   }
+}
+
+/** storage.quota {needed, available}: bytes; available is null where the browser does not say. */
+function noRoom(step: number, needed: number, available: number | null): NagiError {
+  const granted = available === null ? "too little" : `only ${available} bytes more`;
+  return new NagiError(
+    "storage.quota",
+    `The checkpoint of step ${step} needs ${needed} bytes, but the browser grants this site ${granted}. The previous checkpoint is kept. Delete old runs or free disk space, then resume.`,
+    { needed, available },
+  );
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {
