@@ -113,7 +113,15 @@ export class Gpu {
     });
     device.addEventListener("uncapturederror", (event) => {
       const { message } = event.error;
-      fail(new NagiError("gpu.validation", `WebGPU reported: ${message}`, { label: "", message }));
+      const memory = typeof GPUOutOfMemoryError !== "undefined" && event.error instanceof GPUOutOfMemoryError;
+      fail(
+        memory
+          ? new NagiError("gpu.out_of_memory", `no GPU memory left (${message}): reduce the batch or the model`, {
+              what: "",
+              needed: 0,
+            })
+          : new NagiError("gpu.validation", `WebGPU reported: ${message}`, { label: "", message }),
+      );
     });
   }
 
@@ -182,6 +190,8 @@ export class Gpu {
     this.device.pushErrorScope("validation");
     const bindGroup = this.device.createBindGroup({ label, layout, entries });
     const error = await this.device.popErrorScope();
+    // A buffer that could not be allocated shows here as an invalid one: its own error says more.
+    if (error !== null) this.check();
     if (error !== null) throw this.invalid(label, kernel, error.message);
     this.counters.bindGroups += 1;
     const bytes = slices.reduce((sum, { slice }) => sum + slice.size, 0);

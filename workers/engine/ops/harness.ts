@@ -17,9 +17,9 @@ import {
 
 const BYTES: Readonly<Record<ElementType, number>> = { f32: 4, i32: 4, u32: 4, f16: 2 };
 const GUARD_WORDS = 64;
-/** NaNs with recognisable payloads. */
-const GUARD = 0x7fc0_beef;
-const JUNK = 0x7fc0_dead;
+/** NaN as f32 and as two f16. Each tensor's guard has its own payload, since arithmetic hands payloads on. */
+const JUNK = 0x7fff_7fff;
+const guardWord = (tensor: number) => (0x7fc1 + tensor) * 0x1_0001;
 
 /** Nearest f16, ties to even, as its 16 bits. */
 function f16Bits(value: number): number {
@@ -79,6 +79,7 @@ class GuardedTensor {
     name: string,
     readonly type: ElementType,
     readonly count: number,
+    readonly guard: number,
   ) {
     this.words = Math.ceil((count * BYTES[type]) / 4);
     this.slice = gpu.createBuffer(name, 4 * (this.words + GUARD_WORDS));
@@ -88,7 +89,7 @@ class GuardedTensor {
   set(values: Float64Array | null): void {
     const words = new Uint32Array(this.words + GUARD_WORDS)
       .fill(values === null ? JUNK : 0, 0, this.words)
-      .fill(GUARD, this.words);
+      .fill(this.guard, this.words);
     if (values !== null) new Uint8Array(words.buffer).set(encode(values, this.type));
     this.gpu.write(this.slice, words);
   }
@@ -114,14 +115,17 @@ export class OpRunner {
     elements: Readonly<Record<string, ElementType>> = {},
   ) {
     const specs: Record<string, TensorSpec> = { ...op.inputs, ...op.outputs, ...op.scratch, ...op.backwardScratch };
+    const add = (name: string, type: ElementType, spec: TensorSpec) => {
+      const tensor = new GuardedTensor(gpu, name, type, elementCount(spec, dims), guardWord(this.tensors.size));
+      tensor.set(null);
+      this.tensors.set(name, tensor);
+    };
     for (const [name, spec] of Object.entries(specs)) {
       const type = elements[name] ?? spec.type ?? "f32";
       this.types[name] = type;
-      this.tensors.set(name, new GuardedTensor(gpu, name, type, elementCount(spec, dims)));
+      add(name, type, spec);
     }
-    for (const [name, spec] of Object.entries({ ...op.inputs, ...op.outputs }))
-      this.tensors.set(`d_${name}`, new GuardedTensor(gpu, `d_${name}`, "f32", elementCount(spec, dims)));
-    for (const tensor of this.tensors.values()) tensor.set(null);
+    for (const [name, spec] of Object.entries({ ...op.inputs, ...op.outputs })) add(`d_${name}`, "f32", spec);
   }
 
   /** Kernels and overrides of the steps that apply: equal signatures compute the same. */
@@ -227,7 +231,8 @@ export class OpRunner {
       const bytes = await this.gpu.readLater(tensor.slice);
       const all = new Uint32Array(bytes);
       all.subarray(tensor.words).forEach((word, i) => {
-        if (word !== GUARD) throw new Error(`op ${this.op.name}: guard word ${i} behind "${name}" was overwritten`);
+        if (word !== tensor.guard)
+          throw new Error(`op ${this.op.name}: guard word ${i} behind "${name}" was overwritten`);
       });
       if (!wanted.includes(name) && !untouched.includes(name)) return;
       words[name] = all.slice(0, tensor.words);

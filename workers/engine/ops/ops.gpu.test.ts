@@ -7,16 +7,20 @@ import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDawn } from "../gpu/dawn";
 import type { Capabilities, Gpu } from "../gpu/gpu";
+import { activation } from "../kernels/activation";
+import { activationBackward } from "../kernels/activation-backward";
 import type { KernelDefinition } from "../kernels/define";
-import { type Dims, elementCount, type HostTensors, type OpCase, type OpDefinition } from "./define";
+import { gelu, geluTanh } from "./activations";
+import { type Dims, elementCount, type HostTensors, type OpCase, type OpDefinition, step } from "./define";
 import { OpRunner, roundTo } from "./harness";
 import { ops } from "./index";
 
 /** Worst deviation allowed, as a share of the largest magnitude in the tensor. f32 rounding is 6e-8. */
 const FORWARD_TOLERANCE = 3e-6;
 const BACKWARD_TOLERANCE = 1e-5;
-/** Coordinates checked for each gradient where there are more. */
-const SAMPLES = 64;
+/** Coordinates checked one by one for each gradient where there are more, and directions through all of them. */
+const COORDINATES = 12;
+const DIRECTIONS = 6;
 const STEP = 1e-4;
 
 /** A small generator (mulberry32): the same numbers in every run. */
@@ -85,37 +89,38 @@ function weightedSum(op: OpDefinition, outputs: HostTensors, gradients: HostTens
   return sum;
 }
 
-/** Central differences of the reference at `coordinates` of one input. */
-function numericGradient(
+/** Directions to differentiate along: single coordinates, and random signs over all of them, which miss nothing. */
+function directions(count: number, random: () => number): Float64Array[] {
+  const unit = (i: number) => Float64Array.from({ length: count }, (_, j) => (i === j ? 1 : 0));
+  if (count <= COORDINATES) return Array.from({ length: count }, (_, i) => unit(i));
+  const coordinates = Array.from({ length: COORDINATES }, () => unit(Math.floor(random() * count)));
+  const signs = () => Float64Array.from({ length: count }, () => (random() < 0.5 ? -1 : 1) / Math.sqrt(count));
+  return [...coordinates, ...Array.from({ length: DIRECTIONS }, signs)];
+}
+
+/** Central difference of the reference along one unit direction of one input. */
+function numericSlope(
   op: OpDefinition,
   dims: Dims,
   inputs: Readonly<Record<string, Float64Array>>,
   name: string,
-  coordinates: readonly number[],
+  direction: Float64Array,
   gradients: HostTensors,
-): Float64Array {
-  const moved = Float64Array.from(inputs[name] ?? []);
-  const at = (i: number, value: number) => {
-    const kept = moved[i] ?? NaN;
-    moved[i] = value;
-    const sum = weightedSum(op, op.reference({ ...inputs, [name]: moved }, dims), gradients);
-    moved[i] = kept;
-    return sum;
+): number {
+  const origin = inputs[name] ?? new Float64Array(0);
+  const largest = direction.reduce(
+    (max, value, i) => (value === 0 ? max : Math.max(max, Math.abs(origin[i] ?? NaN))),
+    1,
+  );
+  const h = STEP * largest;
+  const at = (distance: number) => {
+    const moved = origin.map((value, i) => value + distance * (direction[i] ?? NaN));
+    return weightedSum(op, op.reference({ ...inputs, [name]: moved }, dims), gradients);
   };
-  return Float64Array.from(coordinates, (i) => {
-    const value = moved[i] ?? NaN;
-    const h = STEP * Math.max(1, Math.abs(value));
-    return (at(i, value + h) - at(i, value - h)) / (2 * h);
-  });
+  return (at(h) - at(-h)) / (2 * h);
 }
 
-function sample(count: number, random: () => number): number[] {
-  if (count <= SAMPLES) return Array.from({ length: count }, (_, i) => i);
-  return Array.from({ length: SAMPLES }, () => Math.floor(random() * count));
-}
-
-const pick = (values: Float64Array | undefined, coordinates: readonly number[]) =>
-  Float64Array.from(coordinates, (i) => values?.[i] ?? NaN);
+const dot = (a: Float64Array, b: Float64Array) => a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
 
 async function checkCase(gpu: Gpu, capabilities: Capabilities, op: OpDefinition, testCase: OpCase): Promise<void> {
   const { dims, elements = {} } = testCase;
@@ -143,12 +148,12 @@ async function checkCase(gpu: Gpu, capabilities: Capabilities, op: OpDefinition,
     expect((await runner.backward(gradients, null)).words, `${op.name}: second backward`).toEqual(backward.words);
     const wanted = runner.differentiableInputs();
     for (const name of wanted) {
-      const coordinates = sample(inputs[name]?.length ?? 0, random);
-      const numeric = numericGradient(op, dims, inputs, name, coordinates, gradients);
-      const actual = backward.values[`d_${name}`];
-      // Every coordinate must be finite, also those that are not compared.
-      expect(actual?.every(Number.isFinite), `${op.name}.d_${name} is finite`).toBe(true);
-      expectClose(pick(actual, coordinates), numeric, BACKWARD_TOLERANCE, `${op.name}.d_${name}`);
+      const actual = backward.values[`d_${name}`] ?? new Float64Array(0);
+      expect(actual.every(Number.isFinite), `${op.name}.d_${name} is finite`).toBe(true);
+      const along = directions(actual.length, random);
+      const numeric = along.map((direction) => numericSlope(op, dims, inputs, name, direction, gradients));
+      const slopes = along.map((direction) => dot(actual, direction));
+      expectClose(Float64Array.from(slopes), Float64Array.from(numeric), BACKWARD_TOLERANCE, `${op.name}.d_${name}`);
     }
     const prior = Object.fromEntries(wanted.map((name) => [name, normals(inputs[name]?.length ?? 0, random)]));
     const added = await runner.backward(gradients, prior);
@@ -250,3 +255,41 @@ function kernelsIn(value: unknown): KernelDefinition[] {
     typeof candidate === "object" && candidate !== null && "source" in candidate && "bindings" in candidate;
   return isKernel(value) ? [value] : Object.values(value).filter(isKernel);
 }
+
+describe("the harness notices", () => {
+  const testCase = { dims: { R: 5, H: 7 } };
+  const run = (change: Partial<OpDefinition>) => checkCase(gpu, gpu.capabilities, { ...gelu, ...change }, testCase);
+  const count = (offset: number) => (dims: Dims) => elementCount({ dims: ["R", "H"] }, dims) + offset;
+  const forward = (offset: number) => [step(activation.scalar, { x: "x", y: "y" }, { N: count(offset) })];
+
+  test("nothing wrong with the op as it is", async () => {
+    await run({});
+  });
+
+  test("a forward that is off by a hundredth of a percent", async () => {
+    const reference: OpDefinition["reference"] = (inputs, dims) => ({
+      y: (gelu.reference(inputs, dims).y ?? new Float64Array(0)).map((value) => value * 1.0001),
+    });
+    await expect(run({ reference })).rejects.toThrow("gelu.y");
+  });
+
+  test("another op's gradient", async () => {
+    await expect(run({ backward: geluTanh.backward })).rejects.toThrow("gelu.d_x");
+  });
+
+  test("a write behind the end, and an element that is never written", async () => {
+    await expect(run({ forward: forward(1) })).rejects.toThrow('guard word 0 behind "y"');
+    await expect(run({ forward: forward(-1) })).rejects.toThrow("gelu.y[34]: NaN");
+  });
+
+  test("a gradient that is written where it should be added", async () => {
+    const overwrites = activationBackward.scalar;
+    const kernel = {
+      ...overwrites,
+      name: "test-overwrites",
+      source: overwrites.source.replace("d_x[i] += ", "d_x[i] = "),
+    };
+    const backward = [step(kernel, { x: "x", d_y: "d_y", d_x: "d_x" }, { N: count(0) })];
+    await expect(run({ backward })).rejects.toThrow("gelu.d_x accumulated");
+  });
+});
