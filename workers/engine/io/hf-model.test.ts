@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { NagiError } from "../../../src/shared/errors";
 import { FetchSource } from "./fetch-source";
@@ -108,6 +109,26 @@ describe("loading", () => {
       "embed_out.weight",
       "lm_head.weight",
     ]);
+  });
+
+  it("reads PyTorch's files, one or several with an index", async () => {
+    const read = (name: string) => new Uint8Array(readFileSync(new URL(`./fixtures/${name}`, import.meta.url)));
+    const one = await loadModel(folder({ "pytorch_model.bin": read("module.bin") }));
+    expect(one.tensors.get("bias")).toEqual(Float32Array.of(1.5, 1.5, 1.5));
+    const index = { weight_map: { weight: "part-1.bin", f16: "part-2.bin" } };
+    const files = {
+      "pytorch_model.bin.index.json": json(index),
+      "part-1.bin": read("module.bin"),
+      "part-2.bin": read("state.bin"),
+    };
+    const several = await loadModel(folder(files));
+    expect([...several.tensors.keys()]).toEqual(["weight", "f16"]);
+    expect(several.stored.get("f16")).toMatchObject({ file: "part-2.bin", dtype: "F16", shape: [4, 6] });
+  });
+
+  it("prefers safetensors, as transformers does", async () => {
+    const files = { "pytorch_model.bin": json("not read"), "model.safetensors": writeSafetensors(tensors) };
+    expect((await loadModel(folder(files))).files).toEqual(["model.safetensors"]);
   });
 
   it("keeps a tensor's name on disk", async () => {
