@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { NagiError } from "../../src/shared/errors";
 import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../src/shared/protocol/defaults";
@@ -16,6 +18,11 @@ function refusal(text: string, overrides: string[] = []): NagiError {
 describe("parseRunConfig", () => {
   it("fills an empty object with the defaults", () => {
     expect(parseRunConfig("{}", "my.json")).toEqual(DEFAULT_RUN);
+  });
+
+  it("reads the example, which leaves nothing to the defaults", () => {
+    const text = readFileSync(fileURLToPath(new URL("../../examples/reward.json", import.meta.url)), "utf8");
+    expect(parseRunConfig(text, "reward.json")).toEqual(JSON.parse(text));
   });
 
   it("fills the missing fields of a stage", () => {

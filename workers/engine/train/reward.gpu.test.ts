@@ -124,6 +124,17 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
   });
 });
 
+describe("docs/metrics.md", () => {
+  it.each(["binary", "pairwise"] as const)("names every key of a %s run", async (objective) => {
+    const documented = readFileSync(fileURLToPath(new URL("../../../docs/metrics.md", import.meta.url)), "utf8");
+    const desk = newDesk();
+    await desk.run(gpu, tinyConfig({ objective, max_steps: 2 }));
+    const keys = desk.events.flatMap((event) => ("metrics" in event ? Object.keys(event.metrics) : []));
+    expect(keys.length).toBeGreaterThan(30);
+    for (const key of keys) expect(documented).toContain(`\`${key}\``);
+  });
+});
+
 describe("an interrupted run", () => {
   it("falls back to its last checkpoint after a crash, and its curve is the same", async () => {
     const config = tinyConfig({ num_train_epochs: 1 });
@@ -209,6 +220,15 @@ describe("an interrupted run", () => {
     expect(outcome.error?.code).toBe("run.diverged");
     expect(good.of("diverged")).toHaveLength(1);
     expect(good.saved).toHaveLength(kept + 1);
+  });
+
+  it("fails with run.diverged at an absurd learning rate, in the step that shows it", async () => {
+    const desk = newDesk();
+    const outcome = await desk.run(gpu, tinyConfig({ learning_rate: 1e30, warmup_ratio: 0, max_grad_norm: 0 }));
+    expect(outcome).toMatchObject({ state: "failed", checkpoint_step: null, error: { code: "run.diverged" } });
+    expect(desk.of("diverged")).toHaveLength(1);
+    expect(desk.of("diverged")[0]?.step).toBeLessThanOrEqual(3);
+    expect(desk.saved).toEqual([]);
   });
 
   it("fails with the storage's error when a checkpoint cannot be stored", async () => {
