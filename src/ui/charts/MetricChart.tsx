@@ -61,7 +61,7 @@ export function MetricChart(props: MetricChartProps) {
 
   const lines = useMemo<PlotLine[]>(() => {
     const raw = { label: t("charts.raw"), color: "--ng-line", points };
-    if (smoothing === null) return [{ ...raw, width: 1.75 }];
+    if (smoothing === null) return [{ ...raw, width: 1.4 }];
     return [
       { ...raw, width: 1, opacity: 0.45 },
       { label: t("charts.smoothed"), color: "--ng-line-strong", width: 2.25 },

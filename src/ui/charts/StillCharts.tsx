@@ -4,6 +4,7 @@
  */
 import { useElementSize } from "@mantine/hooks";
 import { useId } from "react";
+import { niceTicks } from "./ranges";
 
 export interface Bin {
   readonly low: number;
@@ -22,6 +23,8 @@ export interface HistogramProps {
   readonly formatCount: (value: number) => string;
   /** Tooltip of a bin. */
   readonly hint: (bin: Bin) => string;
+  /** A value to see the bins against. */
+  readonly marker?: { readonly value: number; readonly label: string };
   readonly height?: number;
 }
 
@@ -30,7 +33,17 @@ const FIRST_WIDTH = 480;
 const LEFT = 36;
 const BOTTOM = 34;
 
-export function Histogram({ bins, colors, label, axis, format, formatCount, hint, height = 150 }: HistogramProps) {
+export function Histogram({
+  bins,
+  colors,
+  label,
+  axis,
+  format,
+  formatCount,
+  hint,
+  marker,
+  height = 150,
+}: HistogramProps) {
   // Drawn in CSS pixels, so that letters keep their size whatever the width.
   const { ref, width: measured } = useElementSize();
   const width = measured || FIRST_WIDTH;
@@ -42,7 +55,8 @@ export function Histogram({ bins, colors, label, axis, format, formatCount, hint
   const plotHeight = height - BOTTOM - 8;
   const step = plotWidth / bins.length;
   const bar = step - Math.min(3, step * 0.2);
-  const ticks = [first.low, (first.low + last.high) / 2, last.high];
+  const at = (value: number) => LEFT + ((value - first.low) / (last.high - first.low)) * plotWidth;
+  const ticks = niceTicks(first.low, last.high, Math.max(2, Math.round(plotWidth / 90)));
   return (
     <div ref={ref}>
       <svg className="ng-bars" viewBox={`0 0 ${width} ${height}`} height={height} role="img" aria-label={label}>
@@ -80,13 +94,23 @@ export function Histogram({ bins, colors, label, axis, format, formatCount, hint
             })}
           </g>
         ))}
-        {ticks.map((tick, i) => (
-          <text
-            key={tick}
-            x={LEFT + (plotWidth * i) / 2}
-            y={height - BOTTOM + 16}
-            textAnchor={i === 0 ? "start" : i === 1 ? "middle" : "end"}
-          >
+        {marker !== undefined && marker.value > first.low && marker.value < last.high && (
+          <g style={{ color: "var(--ng-text-quiet)" }}>
+            <line
+              x1={at(marker.value)}
+              x2={at(marker.value)}
+              y1={8}
+              y2={8 + plotHeight}
+              stroke="currentColor"
+              strokeDasharray="4 3"
+            />
+            <text x={at(marker.value) + 5} y={18}>
+              {marker.label}
+            </text>
+          </g>
+        )}
+        {ticks.map((tick) => (
+          <text key={tick} x={at(tick)} y={height - BOTTOM + 16} textAnchor="middle">
             {format(tick)}
           </text>
         ))}
@@ -125,7 +149,7 @@ export function CalibrationPlot({ bins, label, xLabel, yLabel, perfectLabel, hin
   const most = Math.max(1, ...bins.map((bin) => bin.count));
   const shown = bins.filter((bin) => bin.count > 0 && bin.mean_predicted !== null && bin.share_positive !== null);
   return (
-    <svg className="ng-bars" viewBox={`0 0 ${SIZE} ${SIZE}`} role="img" aria-label={label} style={{ maxWidth: 420 }}>
+    <svg className="ng-bars" viewBox={`0 0 ${SIZE} ${SIZE}`} role="img" aria-label={label} style={{ maxWidth: 360 }}>
       <clipPath id={clip}>
         <rect x={PAD} y={14} width={plot} height={plot} />
       </clipPath>

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { fromZero, share } from "./ranges";
+import { fromZero, niceTicks, share } from "./ranges";
+
+describe("niceTicks", () => {
+  it("steps in round numbers inside the range", () => {
+    expect(niceTicks(-6.97, 7.03, 5)).toEqual([-5, 0, 5]);
+    expect(niceTicks(0, 185, 5)).toEqual([0, 50, 100, 150]);
+    expect(niceTicks(0, 1, 5).map((tick) => tick.toFixed(1))).toEqual(["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+    expect(niceTicks(3, 3, 5)).toEqual([3]);
+  });
+});
 
 describe("axis ranges", () => {
   it("starts at zero and leaves room above the highest value", () => {

@@ -1,5 +1,16 @@
 /** How far an axis reaches, from the lowest and highest value in sight. */
 
+/** Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], about `count` of them. */
+export function niceTicks(low: number, high: number, count: number): number[] {
+  if (!(high > low)) return [low];
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10);
+  const ticks: number[] = [];
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
+  return ticks;
+}
+
 /** Losses, norms, speeds, learning rates: from zero, so that heights can be compared. */
 export function fromZero(low: number, high: number): [number, number] {
   const top = high > 0 ? high * 1.08 : 1;

@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import type { ResultEvent } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
 import { CalibrationPlot, Histogram } from "../charts/StillCharts";
-import { formatPercent, formatValue } from "../common/format";
+import { formatPercent, formatTick, formatValue } from "../common/format";
 import { Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
 import { distribution, meanReward } from "./scored";
@@ -64,7 +64,7 @@ function FigureTable({ result }: { readonly result: ResultEvent }) {
     split === "test" && BASELINES.has(name) ? name : `${split}_${name}`;
   const value = (metric: string, share: boolean) =>
     share ? formatPercent(metrics[metric]) : formatValue(metrics[metric]);
-  const rows = FIGURES.filter(([, name]) => `eval_${name}` in metrics || `test_${name}` in metrics);
+  const rows = FIGURES.filter(([, name]) => key("eval", name) in metrics || key("test", name) in metrics);
   const named = new Set(FIGURES.flatMap(([, name]) => [key("eval", name), key("test", name)]));
   const others = Object.entries(metrics).filter(([name]) => !named.has(name));
   return (
@@ -156,6 +156,7 @@ function Calibration({ result }: { readonly result: ResultEvent }) {
 
 function Distribution({ result }: { readonly result: ResultEvent }) {
   const { t } = useTranslation();
+  const threshold = result.metrics.eval_threshold ?? 0;
   const format = useFormat();
   const { samples } = result;
   const bins = distribution(samples, BINS);
@@ -185,7 +186,8 @@ function Distribution({ result }: { readonly result: ResultEvent }) {
             colors={["--ng-negative", "--ng-positive"]}
             label={t("result.distribution_chart", values)}
             axis={t("result.distribution_x")}
-            format={(value) => formatValue(value, 3)}
+            format={(value) => formatTick(value)}
+            marker={{ value: threshold, label: t("result.threshold") }}
             formatCount={format.count}
             hint={(bin) =>
               `${t("result.distribution_range", { low: formatValue(bin.low, 3), high: formatValue(bin.high, 3) })}: ${t("common.negative")} ${bin.counts[0] ?? 0}, ${t("common.positive")} ${bin.counts[1] ?? 0}`

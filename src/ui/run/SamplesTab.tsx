@@ -18,7 +18,10 @@ const PAGE = 50;
 export function SamplesTab({ runId }: { readonly runId: string }) {
   const { t } = useTranslation();
   const result = useRuns((state) => state.details[runId]?.result ?? null);
-  const threshold = useRuns((state) => state.details[runId]?.eval.last("eval_threshold") ?? 0);
+  const threshold = useRuns((state) => {
+    const detail = state.details[runId];
+    return detail?.result?.metrics.eval_threshold ?? detail?.eval.last("eval_threshold") ?? 0;
+  });
   const saved = useRecord(runId, (record) => record.checkpoint_step) ?? null;
   const scoreSplit = useRuns((state) => state.scoreSplit);
   const [scored, setScored] = useState<readonly ScoredSample[] | null>(null);
