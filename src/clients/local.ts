@@ -77,7 +77,10 @@ class WorkerLink {
       if (last !== undefined) subscription.next = last.seq + 1;
       subscription.listener(events);
     };
-    subscription.id = await remote.subscribe(subscription.runId, subscription.next, proxy(receive));
+    const id = await remote.subscribe(subscription.runId, subscription.next, proxy(receive));
+    subscription.id = id;
+    // It was ended before the worker had a number for it.
+    if (!this.#subscriptions.has(subscription)) await remote.unsubscribe(id);
   }
 
   #connect(): Connection {

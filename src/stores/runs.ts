@@ -143,7 +143,13 @@ export const useRuns = create<RunsState>()((set, get) => {
         return;
       }
       set((state) => ({ details: { ...state.details, [runId]: state.details[runId] ?? emptyDetail(runId) } }));
-      await subscribe(runId, (get().details[runId]?.lastSeq ?? -1) + 1);
+      try {
+        await subscribe(runId, (get().details[runId]?.lastSeq ?? -1) + 1);
+      } catch (error) {
+        // A run that is not there must not look like one that is about to begin.
+        get().close(runId);
+        throw error;
+      }
     },
     close(runId) {
       const subscription = subscriptions.get(runId);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RunEventBody } from "../../../src/shared/protocol/events";
+import { type RunEventBody, runEvent } from "../../../src/shared/protocol/events";
 import { MemoryDirectory } from "./memory-directory";
 import { Folder } from "./opfs";
 import { parseLog, RunLog } from "./run-log";
@@ -56,6 +56,35 @@ describe("RunLog", () => {
     expect(parse(lines.toSpliced(1, 1))).toBe(1);
     expect(parse(lines.toSpliced(2, 1, "\0\0\0"))).toBe(2);
     expect(parse(lines.toSpliced(0, 1, '{"type":"log"}'))).toBe(0);
+  });
+
+  it("is as strict about curve points as the schema", () => {
+    const good = { type: "log", step: 1, metrics: { loss: 0.5, grad_norm: null }, run_id: "r", seq: 0, time: 1.5 };
+    const variants: unknown[] = [
+      good,
+      { ...good, type: "eval" },
+      { ...good, metrics: {} },
+      { ...good, type: "other" },
+      { ...good, step: -1 },
+      { ...good, step: 1.5 },
+      { ...good, step: "1" },
+      { ...good, seq: -1 },
+      { ...good, run_id: "" },
+      { ...good, time: null },
+      { ...good, metrics: null },
+      { ...good, metrics: [] },
+      { ...good, metrics: { loss: "0.5" } },
+      { ...good, extra: 1 },
+      { type: "log" },
+      [good],
+      null,
+      7,
+    ];
+    const accepted = variants.map(
+      (value) => parseLog(new TextEncoder().encode(`${JSON.stringify(value)}\n`)).events.length === 1,
+    );
+    expect(accepted).toEqual(variants.map((value) => runEvent.safeParse(value).success));
+    expect(accepted.filter(Boolean).length).toBe(3);
   });
 
   it("keeps events in memory while the disk is full, and stores them in order afterwards", async () => {
