@@ -7,7 +7,7 @@ import { accumulate as accumulateKernel } from "../kernels/accumulate";
 import type { TensorSpec } from "../ops/define";
 import { elementCount } from "../ops/define";
 import type { Graph, Node, Tensor } from "./record";
-import { isDifferentiable } from "./record";
+import { isDifferentiable, shapeSize } from "./record";
 import {
   type Binding,
   bindStep,
@@ -57,11 +57,65 @@ export function backwardSteps(
   return walk.steps;
 }
 
+/**
+ * Which resource holds the gradient of which tensor. Where an op only passes its gradient on (a residual), both tensors
+ * share one resource until somebody adds to it while another still needs it.
+ */
+class Gradients {
+  readonly #held = new Map<Tensor, Resource>();
+  /** Tensors whose gradient the resource is, and that some step may still read. */
+  readonly #owners = new Map<Resource, Set<Tensor>>();
+
+  constructor(private readonly resources: Resources) {}
+
+  of(tensor: Tensor): Resource {
+    const known = this.#held.get(tensor);
+    if (known) return known;
+    const resource = this.resources.gradient(tensor);
+    this.#hold(tensor, resource);
+    return resource;
+  }
+
+  /** Makes the gradient of `input`, which has none yet, the same as that of `output`. */
+  share(input: Tensor, output: Tensor): void {
+    this.#hold(input, this.of(output));
+  }
+
+  /** Whether a write for `tensor` would change what another tensor still needs. */
+  shared(tensor: Tensor): boolean {
+    return (this.#owners.get(this.of(tensor))?.size ?? 0) > 1;
+  }
+
+  /** Gives the tensor a resource of its own, to be filled with a copy of the one it shared. */
+  separate(tensor: Tensor): Resource {
+    this.release(tensor);
+    const resource = this.resources.gradient(tensor);
+    this.#hold(tensor, resource);
+    return resource;
+  }
+
+  has(tensor: Tensor): boolean {
+    return this.#held.has(tensor);
+  }
+
+  /** Nobody reads the gradient of the tensor from here on. */
+  release(tensor: Tensor): void {
+    this.#owners.get(this.of(tensor))?.delete(tensor);
+  }
+
+  #hold(tensor: Tensor, resource: Resource): void {
+    this.#held.set(tensor, resource);
+    const owners = this.#owners.get(resource) ?? new Set();
+    this.#owners.set(resource, owners.add(tensor));
+  }
+}
+
 class Walk {
   readonly steps: ScheduledStep[] = [];
   /** Tensors (not parameters) whose gradient some visited node has produced. */
   readonly #reached: Set<Tensor>;
   readonly #written = new Written();
+  readonly #gradients: Gradients;
 
   constructor(
     private readonly loss: Tensor,
@@ -69,6 +123,7 @@ class Walk {
     private readonly resources: Resources,
   ) {
     this.#reached = new Set([loss]);
+    this.#gradients = new Gradients(resources);
   }
 
   visit(node: Node): void {
@@ -84,14 +139,33 @@ class Walk {
         step.uses.some((use) => use.tensor === `d_${name}` && use.access === "read_write");
       if (!steps.some(writes)) throw new Error(`${node.label}: the op has no backward step for d_${name}`);
     }
-    for (const step of steps) this.#emit(node, step);
+    for (const step of steps) if (!this.#passOn(node, step)) this.#emit(node, step);
     for (const name of wanted) {
       const tensor = node.inputs[name];
       if (tensor) this.#reached.add(tensor);
     }
+    for (const tensor of Object.values(node.outputs)) this.#gradients.release(tensor);
+  }
+
+  /** A step that only copies an output's gradient to an input that has none yet needs no dispatch. */
+  #passOn(node: Node, step: ExpandedStep): boolean {
+    if (step.kernel.name !== accumulateKernel.name) return false;
+    const [from, to] = step.uses;
+    if (!from?.tensor.startsWith("d_") || !to || from.range || to.range) return false;
+    const output = node.outputs[from.tensor.slice(2)];
+    const input = this.#gradientTarget(node, to.tensor);
+    if (!output || output === this.loss || !this.#reached.has(output)) return false;
+    if (input?.kind !== "value" || this.#gradients.has(input)) return false;
+    if (shapeSize(input.shape) !== shapeSize(output.shape)) return false;
+    this.#gradients.share(input, output);
+    return true;
   }
 
   #emit(node: Node, step: ExpandedStep): void {
+    for (const use of step.uses) {
+      const target = use.access === "read_write" ? this.#gradientTarget(node, use.tensor) : undefined;
+      if (target && this.#gradients.shared(target)) this.#separate(target, step.label);
+    }
     const plain = bindStep(step, (name, use) => this.#resolve(node, name, use.access, step.label));
     // What this step does to gradients of inputs: first contribution or a later one?
     const later = new Map<string, Binding>();
@@ -120,17 +194,23 @@ class Walk {
       const aside = this.resources.scratch(node, `${step.label} aside ${name}`, target.count, "f32");
       const source: Binding = { resource: aside, first: 0, count: target.count, access: "read_write" };
       bindings[name] = source;
-      additions.push({
-        label: `${step.label} add ${name}`,
-        kernel: accumulateKernel,
-        overrides: { ACCUMULATE: 1 },
-        elements: {},
-        bindings: { x: { ...source, access: "read" }, y: target },
-        params: { N: target.count },
-      });
+      additions.push(copyStep(`${step.label} add ${name}`, source, target, 1));
     }
     const written = { ...plain, bindings };
     this.steps.push(canAdd ? withOverride(written, 0) : written, ...additions);
+  }
+
+  #separate(tensor: Tensor, label: string): void {
+    const whole = (resource: Resource): Binding => ({
+      resource,
+      first: 0,
+      count: resource.elements,
+      access: "read_write",
+    });
+    const source = whole(this.#gradients.of(tensor));
+    const target = whole(this.#gradients.separate(tensor));
+    this.#written.add(target.resource, 0, target.count);
+    this.steps.push(copyStep(`${label} copy`, source, target, 0));
   }
 
   #adds(target: Tensor, binding: Binding, label: string): boolean {
@@ -158,14 +238,14 @@ class Walk {
     if (output) {
       if (access === "read_write") throw new Error(`${label}: the backward pass may not write "${name}"`);
       if (output === this.loss) return this.resources.get("seed", "seed", "d loss", 1, "f32");
-      if (this.#reached.has(output)) return this.resources.gradient(output);
+      if (this.#reached.has(output)) return this.#gradients.of(output);
       const elements = elementCount(node.op.outputs[plain] ?? { dims: [] }, node.dims);
       return this.resources.get(`zeros ${elements}`, "zeros", "zeros", elements, "f32");
     }
     const input = node.inputs[plain];
     if (!input) throw new Error(`${label}: unknown tensor "${name}"`);
     if (access === "read") throw new Error(`${label}: reads "${name}", which may hold other ops' contributions`);
-    if (input.needsGradient) return this.resources.gradient(input);
+    if (input.needsGradient) return this.#gradients.of(input);
     // A kernel that cannot leave out a gradient nobody wants writes it here.
     return this.#private(node, name, node.op.inputs[plain] ?? { dims: [] });
   }
@@ -177,4 +257,16 @@ class Walk {
 
 function withOverride(step: ScheduledStep, accumulate: 0 | 1): ScheduledStep {
   return { ...step, overrides: { ...step.overrides, ACCUMULATE: accumulate } };
+}
+
+/** target = source, or target += source. */
+function copyStep(label: string, source: Binding, target: Binding, accumulate: 0 | 1): ScheduledStep {
+  return {
+    label,
+    kernel: accumulateKernel,
+    overrides: { ACCUMULATE: accumulate },
+    elements: {},
+    bindings: { x: { ...source, access: "read" }, y: target },
+    params: { N: target.count },
+  };
 }

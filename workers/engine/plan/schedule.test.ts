@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { accumulate } from "../kernels/accumulate";
 import { defineKernel } from "../kernels/define";
 import { type Capabilities, defineOp, type OpDefinition, step } from "../ops/define";
 import { Graph, output, type Tensor } from "./record";
@@ -81,6 +82,16 @@ const fixed = defineOp({
   cases: [],
 });
 
+/** Passes its gradient on unchanged, as a residual does. */
+const residual = defineOp({
+  name: "residual",
+  inputs: { a: { dims: ["R", "H"] }, b: { dims: ["R", "H"] } },
+  outputs: { y: { dims: ["R", "H"] } },
+  forward: [step(product, { a: "a", b: "b", y: "y" }, {})],
+  backward: [step(accumulate, { x: "d_y", y: "d_a" }, { N: 6 }), step(accumulate, { x: "d_y", y: "d_b" }, { N: 6 })],
+  reference,
+  cases: [],
+});
 const two = defineOp({
   name: "two",
   inputs: { x: { dims: ["R", "H"] } },
@@ -206,6 +217,48 @@ describe("schedule", () => {
     const loss = output(graph.apply(total, { x: output(graph.apply(sum, { a, b: a }), "y") }), "loss");
     const back = writes(derive(graph, loss, [loss]).steps.slice(3));
     expect(back).toEqual(["d sum#1.y =", "d scale#0.y =", "sum#1.sum#1 backward0 aside v =", "d scale#0.y +=", "a ="]);
+  });
+
+  it("lets a residual share one gradient instead of copying it", () => {
+    const { graph, x, w } = inputs();
+    const h = output(graph.apply(scale, { x, weight: w("w") }), "y");
+    const m = output(graph.apply(scale, { x: output(graph.apply(normed, { x: h }), "y"), weight: w("v") }), "y");
+    const loss = output(graph.apply(total, { x: output(graph.apply(residual, { a: m, b: h }), "y") }), "loss");
+    const back = derive(graph, loss, [loss]).steps.slice(5);
+    // d_m is d_y; by the time the norm adds to d_h, which is d_y too, d_m has been read.
+    expect(writes(back)).toEqual(["d residual#3.y =", "d normed#1.y =", "v =", "d residual#3.y +=", "w ="]);
+    expect(back[4]?.bindings.a?.resource.name).toBe("d residual#3.y");
+  });
+
+  it("copies a shared gradient before somebody adds to it while another still needs it", () => {
+    const { graph, x, w } = inputs();
+    const a = output(graph.apply(scale, { x, weight: w("a") }), "y");
+    const b = output(graph.apply(scale, { x, weight: w("b") }), "y");
+    const t = output(graph.apply(normed, { x: b }), "y");
+    const s = output(graph.apply(residual, { a, b }), "y");
+    const loss = output(graph.apply(total, { x: output(graph.apply(sum, { a: s, b: t }), "y") }), "loss");
+    const back = derive(graph, loss, [loss]).steps.slice(6);
+    expect(writes(back)).toEqual([
+      "d sum#4.y =",
+      "d residual#3.y =",
+      "d normed#2.y =",
+      "d scale#1.y =",
+      "d scale#1.y +=",
+      "b =",
+      "a =",
+    ]);
+    expect(back[2]?.bindings.x?.resource.name).toBe("d residual#3.y");
+    expect(back[4]?.bindings.a?.resource.name).toBe("d scale#1.y");
+    expect(back[5]?.bindings.a?.resource.name).toBe("d residual#3.y");
+  });
+
+  it("adds a shared gradient to itself only through a copy", () => {
+    const { graph, x, w } = inputs();
+    const a = output(graph.apply(scale, { x, weight: w("a") }), "y");
+    const loss = output(graph.apply(total, { x: output(graph.apply(residual, { a, b: a }), "y") }), "loss");
+    const back = derive(graph, loss, [loss]).steps.slice(3);
+    expect(writes(back)).toEqual(["d residual#1.y =", "d scale#0.y =", "d scale#0.y +=", "a ="]);
+    expect(back[2]?.bindings.x?.resource.name).toBe("d residual#1.y");
   });
 
   it("takes the gradient of an output that nobody used as zeros", () => {

@@ -125,7 +125,7 @@ export class Trainer {
     return this.#train(microBatches, learningRate);
   }
 
-  /** The same without the update: loss, norm, and gradients() afterwards. */
+  /** The same without the update: loss, norm, and gradients() afterwards. All are 0 where nothing is learnt from. */
   backward(microBatches: readonly PackedBatch[]): Promise<StepResult> {
     return this.#train(microBatches, undefined);
   }
@@ -195,10 +195,10 @@ export class Trainer {
 
   async #train(microBatches: readonly PackedBatch[], learningRate: number | undefined): Promise<StepResult> {
     const count = microBatches.reduce((sum, batch) => sum + this.#count(batch), 0);
-    if (count === 0)
+    if (microBatches.length === 0 || (count === 0 && learningRate !== undefined))
       throw new NagiError("data.empty", "the batch has no token, text or pair to learn from", { file: "batch" });
     const read = await this.#whenReady(microBatches, "train", (programs) => ({
-      promise: this.#enqueue(programs, microBatches, 1 / count, learningRate),
+      promise: this.#enqueue(programs, microBatches, count === 0 ? 0 : 1 / count, learningRate),
     }));
     const result = new Float32Array(await read.promise);
     return { loss: result[LOSS / 4] ?? Number.NaN, grad_norm: result[NORM / 4] ?? Number.NaN };
