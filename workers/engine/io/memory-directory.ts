@@ -84,6 +84,7 @@ export class MemoryDirectory implements DirectoryHandle {
   }
 
   async getDirectoryHandle(name: string, options?: { create?: boolean }): Promise<MemoryDirectory> {
+    if (name === "" || name === "." || name === ".." || name.includes("/")) throw new TypeError("Name is not allowed.");
     const child = this.#children.get(name);
     if (child instanceof MemoryDirectory) return child;
     if (child !== undefined) throw new DOMException(name, "TypeMismatchError");

@@ -93,7 +93,8 @@ async function orNull<T>(pending: Promise<T>, file: string): Promise<T | null> {
   try {
     return await pending;
   } catch (error) {
-    if (nameOf(error) === "NotFoundError") return null;
+    // TypeError: a name that no file can have ("", ".", "a/b").
+    if (nameOf(error) === "NotFoundError" || nameOf(error) === "TypeError") return null;
     throw storageError(error, file);
   }
 }
