@@ -45,6 +45,11 @@ export class RunFolder {
     return this.folder.readJson(RECORD, runRecord);
   }
 
+  /** Whether there is nothing to lose: no record, readable or not, was ever begun. */
+  async isEmpty(): Promise<boolean> {
+    return (await this.folder.entries()).every((entry) => !entry.name.startsWith(RECORD));
+  }
+
   /** @throws storage.corrupt */
   async record(): Promise<RunRecord> {
     const found = await this.findRecord();

@@ -354,6 +354,21 @@ describe("tabs", () => {
     expect(await new Folder(directory, "runs").entries()).toEqual([]);
   });
 
+  it("never delete a run whose record they cannot read", async () => {
+    const { runs } = tab();
+    const { run_id } = await runs.start(DEFAULT_RUN);
+    await until(async () => (await stateOf(runs, run_id)) === "finished");
+    const file = (await directory.getDirectoryHandle(run_id)).file("run.json");
+    const whole = file.bytes;
+    file.bytes = new TextEncoder().encode('{"from":"the future"}');
+    const two = tab();
+    expect(await two.runs.list()).toEqual([]);
+    expect((await two.runs.sizes()).map((run) => run.run_id)).toEqual([run_id]);
+    expect(await codeOf(two.runs.record(run_id))).toBe("storage.corrupt");
+    file.bytes = whole;
+    expect((await two.runs.list()).map((run) => run.state)).toEqual(["finished"]);
+  });
+
   /** The browser's part when a tab dies: its locks and its open files are freed. */
   function kill(): void {
     locks = new MemoryLocks();

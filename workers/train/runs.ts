@@ -193,7 +193,8 @@ export class Runs {
     }
     try {
       if (record === null) {
-        await this.folder.remove(runId);
+        // A record that this version cannot read stays where it is, with its checkpoints.
+        if (await folder.isEmpty()) await this.folder.remove(runId);
         return null;
       }
       return await this.#recover(folder, record);
