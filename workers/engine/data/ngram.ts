@@ -73,7 +73,7 @@ export async function trainNgram(rows: readonly LabelledText[], options: NgramOp
         iterations: 0,
         converged: true,
       }
-    : await fitLogistic(features, labels, { C: 10, maxIterations: 1000, tolerance: 1e-4, pause });
+    : await fitLogistic(features, labels, { C: 10, maxIterations: 1000, tolerance: 1e-3, pause });
   return {
     rows: used.length,
     features: vectorizer.features,
