@@ -196,7 +196,11 @@ export function MetricChart(props: MetricChartProps) {
       <p className="ng-chart-help">{help}</p>
       <div className="ng-chart-readout" ref={readout} />
       <div className="ng-chart-canvas" ref={canvas} role="img" style={{ height }}>
-        {empty && <div className="ng-chart-empty">{t("charts.empty")}</div>}
+        {empty && (
+          <div className="ng-chart-empty">
+            <span>{t("charts.empty")}</span>
+          </div>
+        )}
       </div>
       {table && <MetricTable title={title} source={source} metric={metric} format={format} references={references} />}
     </figure>

@@ -56,7 +56,7 @@ export function Histogram({
   const step = plotWidth / bins.length;
   const bar = step - Math.min(3, step * 0.2);
   const at = (value: number) => LEFT + ((value - first.low) / (last.high - first.low)) * plotWidth;
-  const ticks = niceTicks(first.low, last.high, Math.max(2, Math.round(plotWidth / 90)));
+  const ticks = niceTicks(first.low, last.high, Math.max(2, Math.round(plotWidth / 64)));
   return (
     <div ref={ref}>
       <svg className="ng-bars" viewBox={`0 0 ${width} ${height}`} height={height} role="img" aria-label={label}>

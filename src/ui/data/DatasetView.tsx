@@ -69,7 +69,7 @@ function Summary({ summary, maxLength }: { readonly summary: DatasetSummary; rea
                 value:
                   summary.duplicates === 0
                     ? t("common.none")
-                    : t("dataset.duplicates_text", { count: summary.duplicates }),
+                    : t("dataset.duplicates_text", { rows: format.count(summary.duplicates) }),
               },
             ]}
           />
@@ -158,6 +158,7 @@ function Summary({ summary, maxLength }: { readonly summary: DatasetSummary; rea
 
 function Problems({ summary }: { readonly summary: DatasetSummary }) {
   const { t } = useTranslation();
+  const format = useFormat();
   if (summary.problem_count === 0)
     return (
       <Text size="sm" c="dimmed">
@@ -168,7 +169,7 @@ function Problems({ summary }: { readonly summary: DatasetSummary }) {
   return (
     <div className="ng-notice" data-tone="warn">
       <Text size="sm" fw={600}>
-        {t("dataset.problems_some", { count: summary.problem_count })}
+        {t("dataset.problems_some", { rows: format.count(summary.problem_count) })}
       </Text>
       <List size="sm">
         {shown.map((problem) => (
@@ -178,7 +179,9 @@ function Problems({ summary }: { readonly summary: DatasetSummary }) {
         ))}
       </List>
       {summary.problem_count > shown.length && (
-        <Text size="sm">{t("dataset.problems_more", { count: summary.problem_count - shown.length })}</Text>
+        <Text size="sm">
+          {t("dataset.problems_more", { rows: format.count(summary.problem_count - shown.length) })}
+        </Text>
       )}
     </div>
   );

@@ -26,15 +26,19 @@ export function useRangeText(): (field: NumberField | "seed") => string {
     (field) => {
       const range = rangeOf(field);
       const write = (value: number) => (Math.abs(value) >= 1000 ? format.count(value) : writeNumber(value));
-      const bounds: string[] = [];
-      if (range.minimum !== null)
-        bounds.push(t(range.exclusiveMinimum ? "range.above" : "range.at_least", { value: write(range.minimum) }));
-      if (range.maximum !== null)
-        bounds.push(t(range.exclusiveMaximum ? "range.below" : "range.at_most", { value: write(range.maximum) }));
-      return t("range.join", {
-        kind: t(range.integer ? "range.integer" : "range.number"),
-        bounds: bounds.join(t("range.and")),
-      });
+      const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = range;
+      let bounds: string;
+      if (minimum !== null && maximum !== null && !exclusiveMinimum && !exclusiveMaximum) {
+        bounds = t("range.between", { low: write(minimum), high: write(maximum) });
+      } else {
+        const parts: string[] = [];
+        if (minimum !== null)
+          parts.push(t(exclusiveMinimum ? "range.above" : "range.at_least", { value: write(minimum) }));
+        if (maximum !== null)
+          parts.push(t(exclusiveMaximum ? "range.below" : "range.at_most", { value: write(maximum) }));
+        bounds = parts.join(t("range.and"));
+      }
+      return range.integer ? t("range.integer", { bounds }) : bounds;
     },
     [t, format],
   );

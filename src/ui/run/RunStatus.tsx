@@ -6,7 +6,6 @@ import type { RunRecord } from "../../shared/protocol/run";
 import { type RunDetail, secondsLeft } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
-import { formatValue } from "../common/format";
 import { Facts } from "../common/Page";
 import { StateBadge } from "../common/StateBadge";
 import { useFormat } from "../common/use-format";
@@ -26,7 +25,7 @@ export function RunStatus({ runId }: { readonly runId: string }) {
   const progressText = t("run.step_of", { step: format.count(step), total: total > 0 ? format.count(total) : "–" });
   const facts = [
     { label: t("run.progress"), value: progressText },
-    ...(epoch === null ? [] : [{ label: t("run.epoch"), value: formatValue(epoch, 3) }]),
+    ...(epoch === null ? [] : [{ label: t("run.epoch"), value: epoch.toFixed(2) }]),
     { label: t("run.elapsed"), value: format.duration(elapsed) },
     ...(running
       ? [{ label: t("run.left"), value: left === null ? t("run.left_unknown") : format.duration(left) }]
@@ -73,6 +72,7 @@ function Notices({ record, detail }: { readonly record: RunRecord; readonly deta
         ) : (
           <Notice text={t("run.paused_text", { step: savedStep })} />
         ))}
+      {detail !== undefined && isEvaluating(record, detail) && <Notice text={t("run.evaluating_text")} />}
       {state === "stopped" && <Notice text={t("run.stopped_text")} />}
       {detail?.diverged != null && state !== "failed" && (
         <Notice tone="warn" text={t("run.diverged", { step: format.count(detail.diverged.step) })} />
@@ -80,7 +80,7 @@ function Notices({ record, detail }: { readonly record: RunRecord; readonly deta
       {truncated > 0 && (
         <Notice
           text={t("run.truncated", {
-            count: truncated,
+            rows: format.count(truncated),
             length: format.count(record.config.stages[0]?.max_length),
           })}
         />
@@ -101,6 +101,13 @@ function Notice({ text, tone }: { readonly text: string; readonly tone?: "warn" 
       {text}
     </div>
   );
+}
+
+/** Between the last step before an evaluation and its figures nothing else is heard of the run. */
+function isEvaluating(record: RunRecord, detail: RunDetail): boolean {
+  const every = record.config.stages[0]?.eval_steps ?? 1;
+  const due = detail.step > 0 && (detail.step % every === 0 || detail.step === detail.prepared?.total_steps);
+  return record.state === "running" && due && (detail.eval.last("step") ?? 0) < detail.step;
 }
 
 /** Seconds of training: what the record says, plus, while the run goes on, the time since the record said so. */
