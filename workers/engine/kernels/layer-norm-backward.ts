@@ -8,6 +8,6 @@ export const layerNormBackward = defineVectorKernel({
   source,
   bindings: { x: "read", weight: "read", mean: "read", rstd: "read", d_y: "read", d_x: "read_write" },
   params: { R: "u32", H: "u32" },
-  overrides: { ACCUMULATE: 0 },
-  workgroups: ({ R = 0 }) => linearWorkgroups(R, 1),
+  overrides: { LANES: 64, ACCUMULATE: 0 },
+  workgroups: ({ R = 0 }, _width, { LANES = 64 }) => linearWorkgroups(R, 64 / LANES),
 });

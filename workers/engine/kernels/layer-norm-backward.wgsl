@@ -1,4 +1,6 @@
-// d_x of layer norm, one workgroup a row: rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = d_y * weight.
+// d_x of layer norm by rows: rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = d_y * weight.
+// As in layer-norm.wgsl.
+override LANES: u32 = 64;
 override ACCUMULATE: u32 = 0;
 struct Params { R: u32, H: u32 }
 @group(0) @binding(0) var<storage, read> x: array<E>;
@@ -10,17 +12,28 @@ struct Params { R: u32, H: u32 }
 @group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> partial: array<vec2f, 64>;
+var<workgroup> eighths: array<vec2f, 8>;
 
+// As in layer-norm.wgsl, two sums at once.
 fn reduce(value: vec2f, lane: u32) -> vec2f {
+  if (LANES == 1u) {
+    return value;
+  }
   partial[lane] = value;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
+  if (lane < 8u) {
+    var sum = vec2f(0.0);
+    for (var i = 0u; i < 8u; i++) {
+      sum += partial[8u * lane + i];
     }
-    workgroupBarrier();
+    eighths[lane] = sum;
   }
-  return partial[0];
+  workgroupBarrier();
+  var sum = vec2f(0.0);
+  for (var i = 0u; i < 8u; i++) {
+    sum += eighths[i];
+  }
+  return sum;
 }
 
 @compute @workgroup_size(64)
@@ -29,23 +42,25 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.R) {
-    return;
-  }
+  let wanted = (group.y * groups.x + group.x) * (64u / LANES) + lane / LANES;
+  let row = min(wanted, params.R - 1u);
   let width = params.H / WIDTH;
   let first = row * width;
+  let start = lane % LANES;
   let m = mean[row];
   let r = rstd[row];
   var plain = E(0.0);
   var crossed = E(0.0);
-  for (var h = lane; h < width; h += 64u) {
+  for (var h = start; h < width; h += LANES) {
     let g = d_y[first + h] * weight[h];
     plain += g;
     crossed = fma(g, (x[first + h] - m) * r, crossed);
   }
   let means = reduce(vec2f(total(plain), total(crossed)), lane) / f32(params.H);
-  for (var h = lane; h < width; h += 64u) {
+  if (wanted >= params.R) {
+    return;
+  }
+  for (var h = start; h < width; h += LANES) {
     let xhat = (x[first + h] - m) * r;
     let gradient = r * (d_y[first + h] * weight[h] - means.x - xhat * means.y);
     if (ACCUMULATE == 1u) {

@@ -8,5 +8,6 @@ export const layerNorm = defineVectorKernel({
   source,
   bindings: { x: "read", weight: "read", bias: "read", y: "read_write", mean: "read_write", rstd: "read_write" },
   params: { R: "u32", H: "u32", eps: "f32" },
-  workgroups: ({ R = 0 }) => linearWorkgroups(R, 1),
+  overrides: { LANES: 64 },
+  workgroups: ({ R = 0 }, _width, { LANES = 64 }) => linearWorkgroups(R, 64 / LANES),
 });

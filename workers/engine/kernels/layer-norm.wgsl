@@ -1,4 +1,7 @@
-// y = (x - mean) / sqrt(variance + eps) * weight + bias; one workgroup a row, variance in a second pass.
+// y = (x - mean) / sqrt(variance + eps) * weight + bias by rows; variance in a second pass.
+// LANES 64: a workgroup a row. LANES 1: a lane a row, without barriers, which software adapters are slow to run and to
+// compile.
+override LANES: u32 = 64;
 struct Params { R: u32, H: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read> x: array<E>;
 @group(0) @binding(1) var<storage, read> weight: array<E>;
@@ -9,19 +12,28 @@ struct Params { R: u32, H: u32, eps: f32 }
 @group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> partial: array<f32, 64>;
+var<workgroup> eighths: array<f32, 8>;
 
-// Sum over the workgroup in a fixed tree; every lane gets it.
+// Sum over the lanes of a row in a fixed order; every lane gets it. Two levels: fewer barriers than a tree.
 fn reduce(value: f32, lane: u32) -> f32 {
-  workgroupBarrier();
+  if (LANES == 1u) {
+    return value;
+  }
   partial[lane] = value;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
+  if (lane < 8u) {
+    var sum = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      sum += partial[8u * lane + i];
     }
-    workgroupBarrier();
+    eighths[lane] = sum;
   }
-  return partial[0];
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = 0u; i < 8u; i++) {
+    sum += eighths[i];
+  }
+  return sum;
 }
 
 @compute @workgroup_size(64)
@@ -30,29 +42,31 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  // Uniform for the workgroup, so the barriers below stay legal.
-  if (row >= params.R) {
-    return;
-  }
+  let wanted = (group.y * groups.x + group.x) * (64u / LANES) + lane / LANES;
+  // Barriers must be reached by every lane: those beyond the last row repeat it and write nothing.
+  let row = min(wanted, params.R - 1u);
   let width = params.H / WIDTH;
   let first = row * width;
+  let start = lane % LANES;
   let scale = 1.0 / f32(params.H);
   var sum = E(0.0);
-  for (var h = lane; h < width; h += 64u) {
+  for (var h = start; h < width; h += LANES) {
     sum += x[first + h];
   }
   let m = reduce(total(sum), lane) * scale;
   var squares = E(0.0);
-  for (var h = lane; h < width; h += 64u) {
+  for (var h = start; h < width; h += LANES) {
     let d = x[first + h] - m;
     squares = fma(d, d, squares);
   }
   let r = 1.0 / sqrt(reduce(total(squares), lane) * scale + params.eps);
-  for (var h = lane; h < width; h += 64u) {
+  if (wanted >= params.R) {
+    return;
+  }
+  for (var h = start; h < width; h += LANES) {
     y[first + h] = (x[first + h] - m) * r * weight[h] + bias[h];
   }
-  if (lane == 0u) {
+  if (start == 0u) {
     mean[row] = m;
     rstd[row] = r;
   }

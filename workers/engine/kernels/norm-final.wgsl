@@ -6,6 +6,7 @@ struct Params { count: u32, max_grad_norm: f32 }
 @group(0) @binding(2) var<uniform> params: Params;
 
 var<workgroup> sums: array<f32, 64>;
+var<workgroup> eighths: array<f32, 8>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
@@ -15,14 +16,21 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   sums[lane] = sum;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (lane < half) {
-      sums[lane] += sums[lane + half];
+  // Two levels: fewer barriers than a tree.
+  if (lane < 8u) {
+    var eighth = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      eighth += sums[8u * lane + i];
     }
-    workgroupBarrier();
+    eighths[lane] = eighth;
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    let value = sqrt(sums[0]);
+    var all = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      all += eighths[i];
+    }
+    let value = sqrt(all);
     norm[0] = value;
     // Written so that a NaN norm gives a NaN factor: weights must not go on from a broken gradient unnoticed.
     let factor = params.max_grad_norm / (value + 1e-6);

@@ -6,6 +6,7 @@ struct Params { N: u32, first: u32 }
 @group(0) @binding(2) var<uniform> params: Params;
 
 var<workgroup> sums: array<f32, 64>;
+var<workgroup> eighths: array<f32, 8>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -27,13 +28,20 @@ fn main(
   }
   sums[lane] = total(squares);
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (lane < half) {
-      sums[lane] += sums[lane + half];
+  // Two levels: fewer barriers than a tree.
+  if (lane < 8u) {
+    var eighth = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      eighth += sums[8u * lane + i];
     }
-    workgroupBarrier();
+    eighths[lane] = eighth;
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    partial[params.first + chunk] = sums[0];
+    var all = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      all += eighths[i];
+    }
+    partial[params.first + chunk] = all;
   }
 }

@@ -6,6 +6,7 @@ struct Params { pairs: u32 }
 @group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> partial: array<f32, 64>;
+var<workgroup> eighths: array<f32, 8>;
 
 // log(1 + exp(t)) to full relative accuracy, also where it is tiny: log1p by the series of atanh, since 1 + e rounds.
 fn softplus(t: f32) -> f32 {
@@ -30,13 +31,20 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   partial[lane] = sum;
   workgroupBarrier();
-  for (var half = 32u; half > 0u; half >>= 1u) {
-    if (lane < half) {
-      partial[lane] += partial[lane + half];
+  // Two levels: fewer barriers than a tree.
+  if (lane < 8u) {
+    var eighth = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      eighth += partial[8u * lane + i];
     }
-    workgroupBarrier();
+    eighths[lane] = eighth;
   }
+  workgroupBarrier();
   if (lane == 0u) {
-    loss[0] = partial[0];
+    var all = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      all += eighths[i];
+    }
+    loss[0] = all;
   }
 }

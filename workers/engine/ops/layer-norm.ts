@@ -2,8 +2,17 @@ import { columnSum } from "../kernels/column-sum";
 import { layerNorm as layerNormKernel } from "../kernels/layer-norm";
 import { layerNormBackward } from "../kernels/layer-norm-backward";
 import { LAYER_NORM_ROWS, layerNormColumns } from "../kernels/layer-norm-columns";
-import { type Dims, defineOp, step } from "./define";
+import type { VectorKernel } from "../kernels/vector";
+import { type Dims, defineOp, type Step, step } from "./define";
 import { at, byWidth, size, tensor } from "./sizes";
+
+/** A workgroup a row on GPUs, a lane a row on software adapters. */
+const byRow =
+  (kernel: VectorKernel): Step["choose"] =>
+  (dims, capabilities) => ({
+    kernel: size(dims, "H") % 4 === 0 ? kernel.vec4 : kernel.scalar,
+    overrides: { LANES: capabilities.cpu ? 1 : 64 },
+  });
 
 const chunks = (dims: Dims) => Math.ceil(size(dims, "R") / LAYER_NORM_ROWS);
 
@@ -17,14 +26,14 @@ export const layerNorm = defineOp({
   backwardScratch: { partial: { dims: [(dims) => 2 * chunks(dims), "H"] } },
   forward: [
     step(
-      byWidth(layerNormKernel, ["H"]),
+      byRow(layerNormKernel),
       { x: "x", weight: "weight", bias: "bias", y: "y", mean: "mean", rstd: "rstd" },
       { R: "R", H: "H", eps: "eps" },
     ),
   ],
   backward: [
     step(
-      byWidth(layerNormBackward, ["H"]),
+      byRow(layerNormBackward),
       { x: "x", weight: "weight", mean: "mean", rstd: "rstd", d_y: "d_y", d_x: "d_x" },
       { R: "R", H: "H" },
     ),
