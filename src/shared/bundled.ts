@@ -25,7 +25,7 @@ export const BUNDLED_MODELS: readonly ModelEntry[] = [
     source: "bundled",
     reference: "bundled:nagi-base",
     files: ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"],
-    bytes: 11_479_720,
+    bytes: 11_480_017,
     created: 0,
   },
 ];
