@@ -52,11 +52,6 @@ fn a_rows(k: u32, row: u32) -> vec4f {
   );
 }
 
-fn store8(row: u32, column: u32, value: Columns) {
-  store(row, column, value.left);
-  store(row, column + 4u * LANES, value.right);
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y * 8u;
@@ -130,12 +125,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
   }
 
-  store8(row, column, s0);
-  store8(row + 1u, column, s1);
-  store8(row + 2u, column, s2);
-  store8(row + 3u, column, s3);
-  store8(row + 4u, column, s4);
-  store8(row + 5u, column, s5);
-  store8(row + 6u, column, s6);
-  store8(row + 7u, column, s7);
+  var sums = array(s0, s1, s2, s3, s4, s5, s6, s7);
+  for (var r = row; r < min(row + 8u, params.M); r++) {
+    store(r, column, sums[r - row].left);
+    store(r, column + 4u * LANES, sums[r - row].right);
+  }
 }

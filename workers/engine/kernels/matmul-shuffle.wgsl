@@ -119,20 +119,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
   }
 
-  store(row, column, s0);
-  store(row + 1u, column, s1);
-  store(row + 2u, column, s2);
-  store(row + 3u, column, s3);
-  store(row + 4u, column, s4);
-  store(row + 5u, column, s5);
-  store(row + 6u, column, s6);
-  store(row + 7u, column, s7);
-  store(row + 8u, column, s8);
-  store(row + 9u, column, s9);
-  store(row + 10u, column, s10);
-  store(row + 11u, column, s11);
-  store(row + 12u, column, s12);
-  store(row + 13u, column, s13);
-  store(row + 14u, column, s14);
-  store(row + 15u, column, s15);
+  var sums = array(s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15);
+  for (var r = row; r < min(row + 16u, params.M); r++) {
+    store(r, column, sums[r - row]);
+  }
 }

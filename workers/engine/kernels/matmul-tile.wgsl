@@ -108,12 +108,8 @@ fn main(
 
   let row = first_row + thread.y * 8u;
   let column = first_column + thread.x * 4u;
-  store(row, column, s0);
-  store(row + 1u, column, s1);
-  store(row + 2u, column, s2);
-  store(row + 3u, column, s3);
-  store(row + 4u, column, s4);
-  store(row + 5u, column, s5);
-  store(row + 6u, column, s6);
-  store(row + 7u, column, s7);
+  var sums = array(s0, s1, s2, s3, s4, s5, s6, s7);
+  for (var r = row; r < min(row + 8u, params.M); r++) {
+    store(r, column, sums[r - row]);
+  }
 }
