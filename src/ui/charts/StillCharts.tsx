@@ -2,9 +2,9 @@
  * Small still charts as SVG: a histogram (of several series one over the other) and the reliability diagram.
  * They are few marks and never change while one looks, so they need no canvas; each has its words in `label`.
  */
-import { useElementSize } from "@mantine/hooks";
 import { useId } from "react";
 import { niceTicks } from "./ranges";
+import { useWidth } from "./use-width";
 
 export interface Bin {
   readonly low: number;
@@ -45,7 +45,7 @@ export function Histogram({
   height = 150,
 }: HistogramProps) {
   // Drawn in CSS pixels, so that letters keep their size whatever the width.
-  const { ref, width: measured } = useElementSize();
+  const { ref, width: measured } = useWidth<HTMLDivElement>();
   const width = measured || FIRST_WIDTH;
   const top = Math.max(1, ...bins.flatMap((bin) => bin.counts));
   const first = bins[0];

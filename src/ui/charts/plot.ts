@@ -55,6 +55,10 @@ export interface Plot {
 
 const FONT_SIZE = 11;
 
+type Follow = (zoom: [number, number] | null) => void;
+/** Charts on the page by their sync key, so that zooming one zooms all of them, and out again. */
+const groups = new Map<string, Set<Follow>>();
+
 export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
   const style = getComputedStyle(element);
   const css = (name: string) => style.getPropertyValue(name).trim();
@@ -64,10 +68,17 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
   /** Row of `current` for each drawn point. */
   let rows: number[] = [];
 
-  const setZoom = (next: [number, number] | null): void => {
+  const follow: Follow = (next) => {
+    if (zoom?.[0] === next?.[0] && zoom?.[1] === next?.[1]) return;
     zoom = next;
     options.onZoom(next !== null);
     render();
+  };
+  const group = groups.get(options.syncKey) ?? new Set<Follow>();
+  groups.set(options.syncKey, group);
+  group.add(follow);
+  const setZoom: Follow = (next) => {
+    for (const member of group) member(next);
   };
 
   const axis: uPlot.Axis = {
@@ -174,6 +185,8 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
     },
     resetZoom: () => setZoom(null),
     destroy() {
+      group.delete(follow);
+      if (group.size === 0) groups.delete(options.syncKey);
       resize.disconnect();
       chart.destroy();
     },

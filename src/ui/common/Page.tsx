@@ -49,7 +49,7 @@ export function Section({ title, help, actions, children }: SectionProps) {
   return (
     <Paper component="section" aria-labelledby={id} className="ng-section">
       <Group justify="space-between" align="flex-start" gap="sm" mb="sm">
-        <div>
+        <div className="ng-section-head">
           <Title order={2} id={id}>
             {title}
           </Title>

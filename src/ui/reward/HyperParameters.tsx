@@ -57,7 +57,7 @@ export function HyperParameters({ draft, change, problems }: HyperParametersProp
           {t("reward.advanced")}
         </Button>
         {!open && hidden > 0 && (
-          <Text size="sm" c="error" component="span" role="status">
+          <Text size="sm" c="var(--mantine-color-error)" component="span" role="status">
             {t("reward.advanced_problems", { count: hidden })}
           </Text>
         )}

@@ -83,7 +83,7 @@ export function StartCard({ draft, checked, children }: StartCardProps) {
           )}
         </div>
         {config === null && (
-          <Text size="sm" c="error" role="status">
+          <Text size="sm" c="var(--mantine-color-error)" role="status">
             {t("reward.start_disabled")}
           </Text>
         )}
