@@ -205,7 +205,7 @@ def main() -> None:
     half.load_state_dict({name: tensor.half().float() for name, tensor in model.state_dict().items()})
     final = evaluate(half, validation_rows, characters)
     figures = {
-        "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()},
+        "arguments": {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)},
         "parameters": sum(p.numel() for p in model.parameters()),
         "documents": {"train": len(train), "validation": len(validation)},
         "tokens_in_epoch": tokens_in_epoch,
