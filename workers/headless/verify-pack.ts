@@ -1,5 +1,5 @@
 /** Padded batches of a verify case as token streams, with transformers' rules for positions, targets and pooling. */
-import { IGNORED, type PackedBatch } from "../engine/train/batch";
+import { IGNORED, type PackedBatch } from "../engine/data/batches";
 import { type CaseBatch, invalid, type VerifyCase } from "./verify-case";
 
 export interface PackedCase {

@@ -1,25 +1,7 @@
-/** Micro-batches as a stream of tokens, and how they are laid into a plan's inputs of fixed size. */
+/** How a packed micro-batch is checked and laid into a plan's inputs of fixed size. */
 
 import { NagiError } from "../../../src/shared/errors";
-
-/** Texts laid one after another. All arrays of tokens have the same length. */
-export interface PackedBatch {
-  readonly input_ids: Int32Array;
-  /** Position of the token in its text. */
-  readonly position_ids: Int32Array;
-  /** Index of the first token of its text, and the index after its last one. */
-  readonly segment_start: Int32Array;
-  readonly segment_end: Int32Array;
-  /** Language models: the next token, -100 where none is learnt. */
-  readonly targets?: Int32Array;
-  /** Reward models: index of the last token of each text. Pairwise: first half chosen, second half rejected. */
-  readonly last_index?: Int32Array;
-  /** Reward models, not pairwise: 1 positive, 0 negative. */
-  readonly labels?: Int32Array;
-}
-
-/** A token that no loss counts. */
-export const IGNORED = -100;
+import { IGNORED, type PackedBatch } from "../data/batches";
 
 /** Tokens of a plan: as many as the batch has, rounded up so that few plans serve all batches. */
 export const BUCKET = 64;

@@ -1,6 +1,7 @@
 /** The plans a trainer needs, by what they compute and how many tokens they take; each is compiled once. */
 
 import type { RewardObjective } from "../../../src/shared/protocol/config";
+import { IGNORED, type PackedBatch } from "../data/batches";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
 import { accumulate } from "../kernels/accumulate";
 import { LABELS, lmLogits, lmLossHead, rewardLoss, rewardScores } from "../model/heads";
@@ -11,7 +12,7 @@ import { type HeadSpec, neoxParameterShapes } from "../model/shapes";
 import type { Arena } from "../plan/arena";
 import { compilePlan, type Plan, type Variant } from "../plan/execute";
 import { Graph, type Tensor } from "../plan/record";
-import { countTexts, fillStream, IGNORED, type PackedBatch } from "./batch";
+import { countTexts, fillStream } from "./batch";
 
 /** What is trained, and with which loss. */
 export type Task =

@@ -1,11 +1,11 @@
 /** What a step costs, and the equivalences every trainer must have. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Random } from "../../../src/shared/stats/random";
+import { IGNORED, type PackedBatch, packTexts } from "../data/batches";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
 import { parseNeoxConfig } from "../model/neox-config";
 import { drawParameters, neoxParameterShapes } from "../model/shapes";
-import { IGNORED, type PackedBatch } from "./batch";
 import { Trainer, type TrainerOptions } from "./trainer";
 
 const config = parseNeoxConfig({
@@ -62,20 +62,10 @@ function texts(count: number, seed: number): Text[] {
 }
 
 function pack(list: readonly Text[]): PackedBatch {
-  const tokens = list.flatMap(({ ids }) => ids);
-  const ends: number[] = [];
-  for (const { ids } of list) ends.push((ends.at(-1) ?? 0) + ids.length);
-  const ofToken = list.flatMap(({ ids }, text) => ids.map(() => text));
-  const start = (text: number) => (ends[text] ?? 0) - (list[text]?.ids.length ?? 0);
-  return {
-    input_ids: Int32Array.from(tokens),
-    position_ids: Int32Array.from(ofToken, (text, token) => token - start(text)),
-    segment_start: Int32Array.from(ofToken, start),
-    segment_end: Int32Array.from(ofToken, (text) => ends[text] ?? 0),
-    targets: Int32Array.from(tokens, (_, token) => (ends.includes(token + 1) ? IGNORED : (tokens[token + 1] ?? 0))),
-    last_index: Int32Array.from(ends, (end) => end - 1),
-    labels: Int32Array.from(list, ({ label }) => label),
-  };
+  return packTexts(
+    list.map(({ ids }) => ids),
+    { labels: list.map(({ label }) => label), targets: true },
+  );
 }
 
 /** Relative L2 distance of two sets of tensors; NaN if anything is missing or not finite. */

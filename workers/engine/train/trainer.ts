@@ -6,16 +6,17 @@
 
 import { NagiError } from "../../../src/shared/errors";
 import type { RewardObjective } from "../../../src/shared/protocol/config";
+import type { PackedBatch } from "../data/batches";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
 import type { NeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
 import { neoxParameterShapes } from "../model/shapes";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
-import { bucketSize, checkBatch, countTargets, countTexts, type PackedBatch } from "./batch";
+import { bucketSize, checkBatch, countTargets, countTexts } from "./batch";
 import { headOf, Program, type Purpose, type Task, type Workshop } from "./programs";
 
-export type { PackedBatch } from "./batch";
+export type { PackedBatch } from "../data/batches";
 
 export interface TrainerOptions {
   readonly task: "causal-lm" | "reward";
