@@ -29,6 +29,9 @@ const dark: MantineColorsTuple = [
 const SANS =
   '"Hiragino Sans", "Hiragino Kaku Gothic ProN", "Noto Sans JP", "Noto Sans CJK JP", "Yu Gothic UI", "Yu Gothic Medium", Meiryo, system-ui, sans-serif';
 
+/** Help below the field, so that fields of one row stand on one line however long their help is. */
+const INPUT_ORDER = ["label", "input", "description", "error"];
+
 export const theme = createTheme({
   primaryColor: "sea",
   primaryShade: { light: 7, dark: 6 },
@@ -49,6 +52,9 @@ export const theme = createTheme({
   respectReducedMotion: true,
   focusRing: "auto",
   components: {
+    TextInput: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
+    Select: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
+    FileInput: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { transitionProps: { duration: 120 } } },
     Table: { defaultProps: { verticalSpacing: 7 } },
