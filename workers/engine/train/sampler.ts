@@ -44,8 +44,10 @@ export function batchLimits(
   const perItem = objective === "pairwise" ? 2 : 1;
   const max_texts = batch_size * perItem;
   const lengths = splits.flatMap((split) => [...split.lengths]).sort((a, b) => b - a);
-  const sum = (count: number) => lengths.slice(0, count).reduce((total, length) => total + length, 0);
-  return { max_tokens: Math.min(sum(max_texts), Math.max(MICRO_BATCH_TOKENS, sum(perItem))), max_texts };
+  const most = lengths.slice(0, max_texts).reduce((total, length) => total + length, 0);
+  // A text alone must fit, for pairwise twice: a pair's sides may both be of the longest, and scoring pads with a copy.
+  const single = perItem * (lengths[0] ?? 0);
+  return { max_tokens: Math.max(single, Math.min(most, MICRO_BATCH_TOKENS)), max_texts };
 }
 
 const word = z.int().min(0).max(4_294_967_295);
