@@ -36,7 +36,7 @@ export function ConfirmModal({ opened, onClose, title, text, confirm, action }: 
             {t("common.cancel")}
           </Button>
           <Button
-            color="red"
+            color="red.9"
             loading={busy}
             onClick={async () => {
               if (await run(action)) onClose();
