@@ -71,7 +71,7 @@ export async function ensureInstalled() {
 }
 
 /** What shapes no build. */
-const NOT_SOURCES = /(^|\/)(node_modules|golden|remote|bench|__pycache__)(\/|$)|\.test\.tsx?$/;
+const NOT_SOURCES = /(^|\/)(node_modules|golden|remote|__pycache__)(\/|$)|\.test\.tsx?$/;
 
 /** All files below `paths` (files or folders, relative to `base`) but those that match `skip`, sorted, with forward slashes. */
 export function sourceFiles(paths, base = root, skip = NOT_SOURCES) {

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { toErrorData } from "../../src/shared/errors";
 import type { DawnAdapter } from "../engine/gpu/dawn";
 import type { Control } from "../engine/train/stage";
+import { benchCommand } from "./bench";
 import { EXIT, runCommand } from "./run";
 import { verifyCommand } from "./verify";
 
@@ -16,6 +17,7 @@ const USAGE = `usage: npm run --silent nagi -- COMMAND
       --adapter NAME        lavapipe or swiftshader (default: NAGI_ADAPTER, else what is installed)
       --resume              continues from the checkpoint in DIR
   verify DIR                runs one case against its expected values, prints one JSON object
+  bench                     times kernels and a training step, prints Markdown tables
   --help                    this text
 
 Ctrl-C during a run writes a checkpoint and exits with 130. Exit codes: 0 done, 1 the run or the case failed,
@@ -83,6 +85,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (command === "run") return await run(rest);
     if (command === "verify") return await verifyCommand(rest);
+    if (command === "bench") return await benchCommand(undefined, say);
     return usageError(command === undefined ? "which command?" : `there is no command ${command}`);
   } catch (error) {
     if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"))
