@@ -1,6 +1,6 @@
 /** Steps that several journeys take: filling the form, opening files, watching a run. */
 import { expect, type Locator, type Page } from "@playwright/test";
-import { fill, open, pattern, t } from "./studio";
+import { fill, pattern, t } from "./studio";
 
 export interface TextFile {
   readonly name: string;
@@ -63,7 +63,7 @@ export async function shownStep(page: Page): Promise<number> {
   return digits === undefined ? -1 : Number(digits.replaceAll(",", ""));
 }
 
-export async function expectStep(page: Page, atLeast: number, timeout = 240_000): Promise<void> {
+export async function expectStep(page: Page, atLeast: number, timeout = 400_000): Promise<void> {
   await expect.poll(() => shownStep(page), { timeout, intervals: [500] }).toBeGreaterThanOrEqual(atLeast);
 }
 
@@ -75,15 +75,11 @@ export function chart(page: Page, metric: string): Locator {
 }
 
 /** The run's state as its badge says it. */
-export async function expectState(page: Page, state: string, timeout = 240_000): Promise<void> {
+export async function expectState(page: Page, state: string, timeout = 400_000): Promise<void> {
   await expect(
     page
       .locator(".ng-state")
       .filter({ hasText: t(`state.${state}`) })
       .first(),
   ).toBeVisible({ timeout });
-}
-
-export async function openRuns(page: Page): Promise<void> {
-  await open(page, "/runs");
 }

@@ -28,7 +28,7 @@ export default defineConfig({
   fullyParallel: false,
   forbidOnly: true,
   retries: 0,
-  timeout: 600_000,
+  timeout: 1_200_000,
   expect: { timeout: 60_000 },
   use: {
     baseURL: url,

@@ -1,5 +1,7 @@
 /** What happens to a run when the tab dies, the GPU goes away or the storage is full; and that resuming changes nothing. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import {
   chart,
@@ -12,6 +14,7 @@ import {
   startRun,
 } from "./journey";
 import { expect, open, pattern, t, test } from "./studio";
+import { writeTinyModel } from "./tiny-model";
 
 const TINY = {
   max_steps: 10,
@@ -22,16 +25,29 @@ const TINY = {
   logging_steps: 1,
 };
 
+/** Opens the small data set and the tiny model from disk, and starts a run on them. */
 async function startSmallRun(page: Page, changes: Readonly<Record<string, number>> = {}): Promise<string> {
   await open(page, "/data");
-  const entry = page.getByRole("button", { name: /^small/ });
-  if ((await entry.count()) === 0) {
-    await importDataset(page, smallDataset(40));
-    await expect(page.getByRole("dialog")).toBeHidden();
-  }
-  await entry.click();
+  await importDataset(page, smallDataset(40));
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await page.getByRole("button", { name: /^small/ }).click();
   await page.getByRole("link", { name: t("data.use"), exact: true }).click();
+  const folder = mkdtempSync(join(tmpdir(), "nagi-tiny-"));
+  try {
+    writeTinyModel(join(folder, "tiny"));
+    await page.locator("input[webkitdirectory]").setInputFiles(join(folder, "tiny"));
+    await expect(page.getByRole("combobox", { name: t("reward.model_label"), exact: true })).toHaveValue(/^tiny/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
   await fillRewardForm(page, { ...TINY, ...changes });
+  return startRun(page);
+}
+
+/** The same run once more, by way of its record. */
+async function repeatRun(page: Page): Promise<string> {
+  await page.getByRole("tab", { name: t("run.tab_record"), exact: true }).click();
+  await page.getByRole("link", { name: t("record.again"), exact: true }).click();
   return startRun(page);
 }
 
@@ -85,7 +101,7 @@ test("an interrupted run's curve equals an uninterrupted one's, to the last bit"
   const whole = await downloadedCurve(page);
   expect(whole.size).toBeGreaterThanOrEqual(TINY.max_steps);
 
-  await startSmallRun(page);
+  await repeatRun(page);
   await expectStep(page, 3);
   await page.getByRole("button", { name: t("run.pause"), exact: true }).click();
   await expectState(page, "paused");

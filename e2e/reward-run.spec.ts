@@ -14,11 +14,11 @@ import { expect, expectAccessible, open, pattern, t, test } from "./studio";
 
 /** Small enough for a software GPU; the rows are the bundled ones, all of them. */
 const TINY = {
-  max_steps: 12,
+  max_steps: 6,
   per_device_train_batch_size: 2,
-  max_length: 16,
-  eval_steps: 4,
-  save_steps: 4,
+  max_length: 8,
+  eval_steps: 3,
+  save_steps: 3,
   logging_steps: 1,
 };
 
@@ -76,7 +76,7 @@ test("a reward model learns in the tab: start, pause, reload, resume, finish, sc
   const loss = chart(page, "loss");
   const words = await loss.getAttribute("aria-label");
   const pixels = await loss.screenshot();
-  await expectStep(page, 3);
+  await expectStep(page, 2);
   await expect(loss).not.toHaveAttribute("aria-label", words ?? "");
   expect((await loss.screenshot()).equals(pixels), "the curve was drawn anew").toBe(false);
 
@@ -93,15 +93,16 @@ test("a reward model learns in the tab: start, pause, reload, resume, finish, sc
   expect(lag, "milliseconds the page was blocked").toBeLessThan(1000);
 
   // The baselines stand beside the accuracy from the first evaluation on.
-  await expectStep(page, 4);
+  await expectStep(page, 3);
   const accuracy = chart(page, "accuracy");
-  await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.majority")), { timeout: 120_000 });
+  await expect(accuracy).toHaveAttribute("aria-label", /\d%/, { timeout: 400_000 });
+  await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.majority")));
   await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.ngram")));
 
   await page.getByRole("button", { name: t("run.pause"), exact: true }).click();
   await expectState(page, "paused");
   const pausedAt = await shownStep(page);
-  expect(pausedAt).toBeGreaterThanOrEqual(4);
+  expect(pausedAt).toBeGreaterThanOrEqual(3);
   expect(pausedAt).toBeLessThan(TINY.max_steps);
   await expectAccessible(page, "a paused run");
   const curve = await loss.getAttribute("aria-label");
