@@ -1,6 +1,6 @@
 // delta [R * heads] = sum over a head's dims of d_y * y: what softmax's backward subtracts. One lane a row and head.
-override HEAD_DIM: u32 = 64u;
-struct Params { count: u32 }
+// head_dim is a param, not an override: a constant bound makes lavapipe unroll the loop and compile for many seconds.
+struct Params { count: u32, head_dim: u32 }
 @group(0) @binding(0) var<storage, read> y: array<E>;
 @group(0) @binding(1) var<storage, read> d_y: array<E>;
 @group(0) @binding(2) var<storage, read_write> delta: array<f32>;
@@ -16,7 +16,7 @@ fn main(
   if (i >= params.count) {
     return;
   }
-  let steps = HEAD_DIM / WIDTH;
+  let steps = params.head_dim / WIDTH;
   var sum = E(0.0);
   for (var d = 0u; d < steps; d++) {
     sum = fma(y[i * steps + d], d_y[i * steps + d], sum);

@@ -67,12 +67,9 @@ export const attention = defineOp({
   ],
   backward: [
     step(
-      (dims) => ({
-        kernel: headDim(dims) % 4 === 0 ? attentionDelta.vec4 : attentionDelta.scalar,
-        overrides: { HEAD_DIM: headDim(dims) },
-      }),
+      (dims) => ({ kernel: headDim(dims) % 4 === 0 ? attentionDelta.vec4 : attentionDelta.scalar }),
       { y: "y", d_y: "d_y", delta: "delta" },
-      { count: product("R", "heads") },
+      { count: product("R", "heads"), head_dim: headDim },
     ),
     step(
       rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.q }),
