@@ -35,7 +35,9 @@ async function startSmallRun(page: Page, changes: Readonly<Record<string, number
   const folder = mkdtempSync(join(tmpdir(), "nagi-tiny-"));
   try {
     writeTinyModel(join(folder, "tiny"));
-    await page.locator("input[webkitdirectory]").setInputFiles(join(folder, "tiny"));
+    // Scoped to the form: the screen that is being left has such an input too.
+    const form = page.getByRole("form", { name: t("reward.form") });
+    await form.locator("input[webkitdirectory]").setInputFiles(join(folder, "tiny"));
     await expect(page.getByRole("combobox", { name: t("reward.model_label"), exact: true })).toHaveValue(/^tiny/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
