@@ -42,6 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[
         "stages.0.max_steps=12",
         "--set",
         "stages.0.eval_steps=6",
+        "--set",
+        "stages.0.logging_steps=1",
     )
     assert code == 0, stderr
     return folder / "out", rows
