@@ -53,6 +53,16 @@ describe("importing", () => {
     expect((await errorOf(sources.data(entry.data.train))).code).toBe("data.unreadable");
   });
 
+  it("remembers the lines it left out of a file that it split", async () => {
+    const text = `${lines(40)}\n{"sentence": "良い", "label": "ふつう"}\n`;
+    const request = { name: "x", train: file("a.jsonl", text), validation: null, test: null, seed: 1 };
+    const entry = await library.import(request);
+    const summary = await library.inspect(entry.data.train);
+    expect(summary.problems).toEqual([{ line: 41, reason: "bad_label", value: "ふつう" }]);
+    expect(summary.problem_count).toBe(1);
+    expect((await library.inspect(entry.data.validation)).problem_count).toBe(0);
+  });
+
   it("is the same data set for the same files and seed, another one for another seed", async () => {
     const request = { name: "x", train: file("a.jsonl", lines(50)), validation: null, test: null, seed: 1 };
     const first = await library.import(request);

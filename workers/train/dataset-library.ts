@@ -2,7 +2,7 @@
 import { BUNDLED_DATASETS } from "../../src/shared/bundled";
 import { NagiError } from "../../src/shared/errors";
 import type { DatasetSummary } from "../../src/shared/protocol/backend";
-import { type DatasetEntry, type DatasetImport, datasetEntry } from "../../src/shared/protocol/library";
+import { type DatasetEntry, type DatasetImport, datasetEntry, importFindings } from "../../src/shared/protocol/library";
 import { histogram } from "../../src/shared/stats/histogram";
 import { Random } from "../../src/shared/stats/random";
 import { type ParsedDataset, parseDataset, type Row } from "../engine/data/formats";
@@ -11,6 +11,7 @@ import type { DataFile } from "../engine/train/stage";
 import type { Sources, Split } from "./sources";
 
 const ENTRY = "entry.json";
+const FINDINGS = "findings.json";
 /** Of the training rows, where a person has no validation file. */
 const VALIDATION_SHARE = 0.1;
 const SAMPLES = 10;
@@ -72,6 +73,10 @@ export class DatasetLibrary {
     };
     try {
       for (const file of files) await folder.write(file.name, [file.bytes]);
+      if (validation === null) {
+        const { problems, problem_count, notes } = parsed;
+        await folder.writeJson(FINDINGS, { problems, problem_count, notes });
+      }
       await folder.writeJson(ENTRY, entry);
     } catch (error) {
       await this.folder.remove(id);
@@ -87,7 +92,15 @@ export class DatasetLibrary {
   /** @throws data.* */
   async inspect(reference: string): Promise<DatasetSummary> {
     const { name, bytes } = await this.sources.data(reference);
-    return summarise(parseDataset(bytes, name, { requireBothLabels: false }));
+    const summary = summarise(parseDataset(bytes, name, { requireBothLabels: false }));
+    return { ...summary, ...(await this.findings(reference)) };
+  }
+
+  /** What the file that a training split was taken from had to be told about; nothing for files stored as they were. */
+  private async findings(reference: string): Promise<Partial<DatasetSummary>> {
+    const id = /^imported:(.+)\/train$/.exec(reference)?.[1];
+    const folder = id === undefined ? null : await this.folder.find(id);
+    return (await folder?.readJson(FINDINGS, importFindings)) ?? {};
   }
 }
 

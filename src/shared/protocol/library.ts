@@ -25,6 +25,22 @@ export const datasetEntry = z.strictObject({
   created: z.number(),
 });
 
+/**
+ * What was found in a file whose rows were split: stored beside the halves, which hold good rows only. Lines are those of
+ * the file that was opened.
+ */
+export const importFindings = z.strictObject({
+  problems: z.array(
+    z.strictObject({
+      line: z.int(),
+      reason: z.enum(["not_json", "missing_column", "bad_label", "empty_sentence"]),
+      value: z.string(),
+    }),
+  ),
+  problem_count: z.int().min(0),
+  notes: z.array(z.enum(["not_utf8", "numeric_labels"])),
+});
+
 /** A checkpoint in Hugging Face layout: `bundled:NAME` or `imported:ID`. */
 export const modelEntry = z.strictObject({
   id: z.string().min(1),
