@@ -34,7 +34,8 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
+        """One update from the gradients at hand; a closure, which torch's base class allows, is not supported."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:

@@ -162,7 +162,10 @@ def main() -> None:
 
     train, validation = split_documents(read_documents(arguments.text))
     tokenizer = train_tokenizer(train)
-    encode = lambda texts: [e.ids + [EOS_ID] for e in tokenizer.encode_batch(texts)]  # noqa: E731
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [encoding.ids + [EOS_ID] for encoding in tokenizer.encode_batch(texts)]
+
     train_ids = encode(train)
     validation_rows = pack(encode(validation), arguments.length, np.random.default_rng(1))
     characters = sum(len(document) + 1 for document in validation)
