@@ -38,18 +38,16 @@ describe("MetricSeries", () => {
     expect(series.last("extra")).toBe(600);
   });
 
-  it("appends a million rows in linear time", () => {
-    const fill = (rows: number): { series: MetricSeries; milliseconds: number } => {
-      const series = new MetricSeries();
-      const start = performance.now();
-      for (let step = 0; step < rows; step++) series.set(step, step, { loss: step / 2, grad_norm: 1 });
-      return { series, milliseconds: performance.now() - start };
-    };
-    fill(10_000);
-    const { series, milliseconds } = fill(1_000_000);
+  it("appends a million rows without a copy per row", () => {
+    const series = new MetricSeries();
+    const buffers = new Set<ArrayBufferLike>();
+    for (let step = 0; step < 1_000_000; step++) {
+      series.set(step, step, { loss: step / 2, grad_norm: 1 });
+      buffers.add(series.column("loss").buffer);
+    }
     expect(series.length).toBe(1_000_000);
     expect(series.column("loss")[999_999]).toBe(499_999.5);
-    // A copy per event would take hours; the bound is loose because the machine is shared.
-    expect(milliseconds).toBeLessThan(10_000);
+    // Capacity doubles from 256, so the column moves a dozen times in all.
+    expect(buffers.size).toBeLessThanOrEqual(Math.ceil(Math.log2(1_000_000 / 256)) + 1);
   });
 });
