@@ -1,10 +1,14 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RunEvent } from "../../src/shared/protocol/events";
 import { EventHub } from "./event-hub";
 
 const log = (seq: number, run_id = "r"): RunEvent => ({ type: "log", step: seq, metrics: {}, run_id, seq, time: 0 });
 const state = (seq: number): RunEvent => ({ type: "state", state: "paused", error: null, run_id: "r", seq, time: 0 });
-const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** A batch is sent within this many milliseconds; the clock is the test's. */
+const nextBatch = () => vi.advanceTimersByTimeAsync(1000);
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
 
 function watcher() {
   const batches: number[][] = [];
@@ -24,7 +28,7 @@ describe("EventHub", () => {
     await hub.subscribe("r", 1, listener, stored);
     hub.publish(log(4));
     hub.publish(log(9, "another run"));
-    await wait(150);
+    await nextBatch();
     expect(batches.flat()).toEqual([1, 2, 3, 4]);
   });
 
@@ -38,11 +42,11 @@ describe("EventHub", () => {
     expect(batches.length).toBe(1);
     expect(batches[0]?.length).toBe(51);
     hub.publish(log(51));
-    await wait(150);
+    await nextBatch();
     expect(batches.length).toBe(2);
     hub.publish(log(52));
     hub.unsubscribe(id);
-    await wait(150);
+    await nextBatch();
     expect(batches.length).toBe(2);
   });
 
@@ -52,19 +56,27 @@ describe("EventHub", () => {
     await hub.subscribe("r", 3, listener, async () => [log(0), log(1)]);
     hub.publish(log(2));
     hub.publish(log(3));
-    await wait(150);
+    await nextBatch();
     expect(batches.flat()).toEqual([3]);
   });
 
   it("carries events to another tab", async () => {
     const [one, two] = [new BroadcastChannel("hub-test"), new BroadcastChannel("hub-test")];
     try {
-      const { batches, listener } = watcher();
-      await new EventHub(two).subscribe("r", 0, listener, async () => []);
-      new EventHub(one).publish(state(0));
-      two.postMessage("something else");
-      await wait(50);
-      expect(batches).toEqual([[0]]);
+      const received: RunEvent[][] = [];
+      const hub = new EventHub(one);
+      const arrived = new Promise<void>((resolve) => {
+        const listener = (events: readonly RunEvent[]) => {
+          received.push([...events]);
+          resolve();
+        };
+        void new EventHub(two).subscribe("r", 0, listener, async () => []);
+      });
+      // A channel keeps the order, so this is over when the event arrives.
+      one.postMessage("something else");
+      hub.publish(state(0));
+      await arrived;
+      expect(received).toEqual([[state(0)]]);
     } finally {
       one.close();
       two.close();

@@ -2,103 +2,14 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { NagiError } from "../../src/shared/errors";
 import { DEFAULT_RUN } from "../../src/shared/protocol/defaults";
 import type { RunEvent } from "../../src/shared/protocol/events";
+import { runRecord } from "../../src/shared/protocol/run";
 import { MemoryDirectory } from "../engine/io/memory-directory";
 import { Folder } from "../engine/io/opfs";
 import { MapSource } from "../engine/io/source";
-import type { StageOutcome } from "../engine/train/stage";
 import { EventHub } from "./event-hub";
-import type { Locks, Release } from "./locks";
 import { Runs } from "./runs";
-import { runLock, type SessionTools, type StageWork } from "./session";
-
-/** Locks with the rules of Web Locks, shared by several "tabs". */
-class MemoryLocks implements Locks {
-  readonly #held = new Map<string, Promise<void>>();
-  readonly #releases = new Map<string, Release>();
-
-  async tryHold(name: string): Promise<Release | null> {
-    return this.#held.has(name) ? null : this.#take(name);
-  }
-
-  async hold(name: string, signal: AbortSignal): Promise<Release> {
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
-      if (signal.aborted) reject(new DOMException("aborted", "AbortError"));
-    });
-    aborted.catch(() => undefined);
-    for (let holder = this.#held.get(name); holder; holder = this.#held.get(name))
-      await Promise.race([holder, aborted]);
-    return this.#take(name);
-  }
-
-  #take(name: string): Release {
-    let free: Release = () => undefined;
-    const held = new Promise<void>((resolve) => {
-      free = resolve;
-    });
-    this.#held.set(name, held);
-    const release = () => {
-      if (this.#held.get(name) === held) this.#held.delete(name);
-      free();
-    };
-    this.#releases.set(name, release);
-    return release;
-  }
-
-  /** The holder died. */
-  free(name: string): void {
-    this.#releases.get(name)?.();
-  }
-}
-
-const STEPS = 20;
-
-/** A stage with the real one's manners: a step a turn, a checkpoint every five, pause and stop after a checkpoint. */
-async function scriptedStage(input: StageWork, stepTime = 0): Promise<StageOutcome> {
-  const { emit, control, storage } = input;
-  let step = 0;
-  let saved: number | null = null;
-  const checkpoint = async () => {
-    await storage.saveCheckpoint(step, new Uint8Array([step]));
-    saved = step;
-    emit({ type: "checkpoint", step, bytes: 1 });
-  };
-  const end = (state: StageOutcome["state"], error: NagiError | null = null): StageOutcome => {
-    emit({ type: "state", state, error: error?.toData() ?? null });
-    const metrics = state === "finished" ? { eval_accuracy: 0.9 } : {};
-    return {
-      state,
-      error: error?.toData() ?? null,
-      step,
-      total_steps: STEPS,
-      checkpoint_step: saved,
-      seconds: step,
-      tokens_per_second: 1,
-      metrics,
-    };
-  };
-  try {
-    emit({ type: "state", state: "preparing", error: null });
-    if (input.resume) {
-      const bytes = await storage.loadCheckpoint();
-      saved = bytes?.[0] ?? null;
-      step = saved ?? 0;
-      emit({ type: "resumed", step });
-    }
-    emit({ type: "state", state: "running", error: null });
-    while (step < STEPS) {
-      step++;
-      emit({ type: "log", step, metrics: { loss: 1 / step } });
-      await new Promise((resolve) => setTimeout(resolve, stepTime));
-      const wanted = control.state();
-      if (wanted !== "run" || step % 5 === 0 || control.takeCheckpointRequest?.()) await checkpoint();
-      if (wanted !== "run") return end(wanted === "pause" ? "paused" : "stopped");
-    }
-    return end("finished");
-  } catch (error) {
-    return end("failed", error instanceof NagiError ? error : new NagiError("internal", String(error)));
-  }
-}
+import { codeOf, Gate, MemoryLocks, STEPS, scriptedStage, until } from "./scripted";
+import { runLock, type SessionTools } from "./session";
 
 let directory: MemoryDirectory;
 let locks: MemoryLocks;
@@ -123,21 +34,24 @@ function tab(change: Partial<SessionTools> = {}): {
   return { runs, events, watch: (runId) => runs.subscribe(runId, 0, (batch) => void events.push(...batch)) };
 }
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => null,
-    (caught: unknown) => caught,
-  );
-  return error instanceof NagiError ? error.code : `no NagiError: ${String(error)}`;
+/** A tab whose first run is held behind a step. */
+function heldTab(step: number) {
+  const gate = new Gate(step);
+  let held = false;
+  const train: SessionTools["train"] = (work) => {
+    const first = !held;
+    held = true;
+    return scriptedStage(work, first ? gate : null);
+  };
+  return { gate, ...tab({ train }) };
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error("it never came to that");
-}
+const stepReached = (runs: Runs, runId: string, step: number) =>
+  until(async () => (await runs.record(runId)).step === step);
+
+/** The record on the disk, for what must have been written before a tab dies. */
+const onDisk = async (runId: string) =>
+  (await new Folder(directory, "runs").folder(runId)).readJson("run.json", runRecord);
 
 const stateOf = async (runs: Runs, runId: string) => (await runs.record(runId)).state;
 const seqs = (events: readonly RunEvent[]) => events.map((event) => event.seq);
@@ -158,6 +72,8 @@ describe("a run", () => {
     expect((await runs.list()).map((run) => run.run_id)).toEqual([run_id]);
     await until(async () => (await stateOf(runs, run_id)) === "finished");
     await until(() => events.at(-1)?.type === "state" && events.length > STEPS);
+    // The stage's last word comes a moment before what it returns.
+    await until(async () => (await runs.record(run_id)).metrics.eval_accuracy !== undefined);
     expect(seqs(events)).toEqual(events.map((_, i) => i));
     expect(steps(events)).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1));
     const record = await runs.record(run_id);
@@ -176,16 +92,15 @@ describe("a run", () => {
   });
 
   it("pauses after a checkpoint and goes on from it with the same curve as an uninterrupted one", async () => {
-    const { runs, events, watch } = tab();
-    const whole = await runs.start(DEFAULT_RUN);
-    await until(async () => (await stateOf(runs, whole.run_id)) === "finished");
+    const { runs, events, watch } = heldTab(7);
     const { run_id } = await runs.start(DEFAULT_RUN);
     await watch(run_id);
-    await until(async () => (await runs.record(run_id)).step >= 7);
+    await stepReached(runs, run_id, 7);
     await runs.pause(run_id);
     const paused = await runs.record(run_id);
-    expect(paused.state).toBe("paused");
-    expect(paused.checkpoint_step).toBe(paused.step);
+    expect(paused).toMatchObject({ state: "paused", step: 7, checkpoint_step: 7 });
+    const whole = await runs.start(DEFAULT_RUN);
+    await until(async () => (await stateOf(runs, whole.run_id)) === "finished");
     await runs.resume(run_id);
     await until(async () => (await stateOf(runs, run_id)) === "finished");
     await until(() => events.some((event) => event.type === "state" && event.state === "finished"));
@@ -195,13 +110,13 @@ describe("a run", () => {
   });
 
   it("ends for good when it is stopped, running or paused", async () => {
-    const { runs } = tab();
+    const { runs } = tab({ train: (work) => scriptedStage(work, new Gate(2)) });
     const running = await runs.start(DEFAULT_RUN);
-    await until(async () => (await runs.record(running.run_id)).step >= 2);
+    await stepReached(runs, running.run_id, 2);
     await runs.stop(running.run_id);
     expect(await stateOf(runs, running.run_id)).toBe("stopped");
     const paused = await runs.start(DEFAULT_RUN);
-    await until(async () => (await runs.record(paused.run_id)).step >= 2);
+    await stepReached(runs, paused.run_id, 2);
     await runs.pause(paused.run_id);
     await runs.stop(paused.run_id);
     expect(await stateOf(runs, paused.run_id)).toBe("stopped");
@@ -210,27 +125,28 @@ describe("a run", () => {
   });
 
   it("checkpoints when asked to, and cannot be deleted while it is worked on", async () => {
-    const { runs } = tab();
+    const { runs } = heldTab(3);
     const { run_id } = await runs.start(DEFAULT_RUN);
-    await until(async () => (await runs.record(run_id)).step >= 1);
+    await stepReached(runs, run_id, 3);
+    expect((await runs.record(run_id)).checkpoint_step).toBeNull();
     await runs.checkpoint(run_id);
-    const { checkpoint_step } = await runs.record(run_id);
-    expect(checkpoint_step).not.toBeNull();
-    expect(checkpoint_step).toBeLessThan(5);
+    expect((await runs.record(run_id)).checkpoint_step).toBe(3);
     expect(await codeOf(runs.delete(run_id))).toBe("run.bad_command");
-    expect((await runs.newestCheckpoint(run_id)).bytes).toEqual(new Uint8Array([checkpoint_step ?? 0]));
+    expect((await runs.newestCheckpoint(run_id)).bytes).toEqual(new Uint8Array([3]));
     await runs.stop(run_id);
   });
 
   it("waits for its turn, and leaves the queue when it is paused", async () => {
-    const { runs } = tab();
+    const { runs, gate } = heldTab(2);
     const first = await runs.start(DEFAULT_RUN);
     const second = await runs.start(DEFAULT_RUN);
     const third = await runs.start(DEFAULT_RUN);
-    await until(async () => (await runs.record(first.run_id)).step >= 2);
+    await stepReached(runs, first.run_id, 2);
     expect(await stateOf(runs, second.run_id)).toBe("queued");
     await runs.pause(second.run_id);
     expect(await stateOf(runs, second.run_id)).toBe("paused");
+    expect(await stateOf(runs, third.run_id)).toBe("queued");
+    gate.open();
     await until(async () => (await stateOf(runs, third.run_id)) === "finished");
     expect(await stateOf(runs, first.run_id)).toBe("finished");
     expect((await runs.record(second.run_id)).step).toBe(0);
@@ -277,11 +193,13 @@ describe("failures", () => {
   });
 
   it("of the disk keep the last checkpoint, say what is needed, and can be resumed once there is room", async () => {
-    const { runs, events, watch } = tab();
+    const { runs, events, watch, gate } = heldTab(6);
     const { run_id } = await runs.start(DEFAULT_RUN);
     await watch(run_id);
-    await until(async () => (await runs.record(run_id)).checkpoint_step === 5);
+    await stepReached(runs, run_id, 6);
+    await until(async () => (await onDisk(run_id))?.checkpoint_step === 5);
     directory.disk.free = 0;
+    gate.open();
     await until(async () => (await stateOf(runs, run_id)) === "failed");
     await until(() => events.some((event) => event.type === "state" && event.state === "failed"));
     const failed = events.find((event) => event.type === "state" && event.state === "failed");
@@ -297,16 +215,16 @@ describe("failures", () => {
 
 describe("tabs", () => {
   it("shut out each other while one of them trains, and both show the curve", async () => {
-    const one = tab({ train: (work) => scriptedStage(work, 50) });
+    const one = heldTab(2);
     const two = tab();
     const { run_id } = await one.runs.start(DEFAULT_RUN);
-    await until(async () => (await one.runs.record(run_id)).step >= 2);
+    await stepReached(one.runs, run_id, 2);
     expect((await two.runs.list())[0]?.state).not.toBe("paused");
     const commands = ["pause", "resume", "stop", "checkpoint", "delete"] as const;
     const codes = await Promise.all(commands.map((command) => codeOf(two.runs[command](run_id))));
     expect(codes).toEqual(commands.map(() => "storage.busy"));
     await two.watch(run_id);
-    expect(steps(two.events).length).toBeGreaterThanOrEqual(2);
+    expect(steps(two.events)).toEqual([1, 2]);
     await one.runs.pause(run_id);
     await two.runs.resume(run_id);
     await until(async () => (await stateOf(two.runs, run_id)) === "finished");
@@ -316,8 +234,8 @@ describe("tabs", () => {
     const one = tab({ train: stageThatHangsAt(3) });
     const two = tab();
     const { run_id } = await one.runs.start(DEFAULT_RUN);
-    await until(async () => (await one.runs.record(run_id)).step >= 3);
-    expect((await two.runs.list())[0]?.state).toBe("running");
+    await stepReached(one.runs, run_id, 3);
+    await until(async () => (await two.runs.list())[0]?.state === "running");
     await two.watch(run_id);
     directory.closeAll();
     locks.free(runLock(run_id));
@@ -328,7 +246,8 @@ describe("tabs", () => {
   it("that were killed leave a paused run with its whole curve, which goes on from its checkpoint", async () => {
     const one = tab({ train: stageThatHangsAt(8) });
     const { run_id } = await one.runs.start(DEFAULT_RUN);
-    await until(async () => (await one.runs.record(run_id)).step >= 8);
+    await stepReached(one.runs, run_id, 8);
+    await until(async () => (await onDisk(run_id))?.checkpoint_step === 5);
     kill();
 
     const two = tab();
