@@ -9,19 +9,6 @@ struct Params { B: u32 }
 @group(0) @binding(4) var<storage, read_write> d_scores: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-fn sigmoid(t: f32) -> f32 {
-  let e = exp(-min(abs(t), 80.0));
-  return select(e, 1.0, t >= 0.0) / (1.0 + e);
-}
-
-fn put(i: u32, value: f32) {
-  if (ACCUMULATE == 1u) {
-    d_scores[i] += value;
-  } else {
-    d_scores[i] = value;
-  }
-}
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,

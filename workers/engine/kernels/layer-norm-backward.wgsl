@@ -11,31 +11,6 @@ struct Params { R: u32, H: u32 }
 @group(0) @binding(5) var<storage, read_write> d_x: array<E>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-var<workgroup> partial: array<vec2f, 64>;
-var<workgroup> eighths: array<vec2f, 8>;
-
-// As in layer-norm.wgsl, two sums at once.
-fn reduce(value: vec2f, lane: u32) -> vec2f {
-  if (LANES == 1u) {
-    return value;
-  }
-  partial[lane] = value;
-  workgroupBarrier();
-  if (lane < 8u) {
-    var sum = vec2f(0.0);
-    for (var i = 0u; i < 8u; i++) {
-      sum += partial[8u * lane + i];
-    }
-    eighths[lane] = sum;
-  }
-  workgroupBarrier();
-  var sum = vec2f(0.0);
-  for (var i = 0u; i < 8u; i++) {
-    sum += eighths[i];
-  }
-  return sum;
-}
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -56,7 +31,7 @@ fn main(
     plain += g;
     crossed = fma(g, (x[first + h] - m) * r, crossed);
   }
-  let means = reduce(vec2f(total(plain), total(crossed)), lane) / f32(params.H);
+  let means = row_total(vec2f(total(plain), total(crossed)), lane) / f32(params.H);
   if (wanted >= params.R) {
     return;
   }

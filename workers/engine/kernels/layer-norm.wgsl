@@ -11,31 +11,6 @@ struct Params { R: u32, H: u32, eps: f32 }
 @group(0) @binding(5) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-var<workgroup> partial: array<f32, 64>;
-var<workgroup> eighths: array<f32, 8>;
-
-// Sum over the lanes of a row in a fixed order; every lane gets it. Two levels: fewer barriers than a tree.
-fn reduce(value: f32, lane: u32) -> f32 {
-  if (LANES == 1u) {
-    return value;
-  }
-  partial[lane] = value;
-  workgroupBarrier();
-  if (lane < 8u) {
-    var sum = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-      sum += partial[8u * lane + i];
-    }
-    eighths[lane] = sum;
-  }
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = 0u; i < 8u; i++) {
-    sum += eighths[i];
-  }
-  return sum;
-}
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -53,13 +28,13 @@ fn main(
   for (var h = start; h < width; h += LANES) {
     sum += x[first + h];
   }
-  let m = reduce(total(sum), lane) * scale;
+  let m = row_total(total(sum), lane) * scale;
   var squares = E(0.0);
   for (var h = start; h < width; h += LANES) {
     let d = x[first + h] - m;
     squares = fma(d, d, squares);
   }
-  let r = 1.0 / sqrt(reduce(total(squares), lane) * scale + params.eps);
+  let r = 1.0 / sqrt(row_total(total(squares), lane) * scale + params.eps);
   if (wanted >= params.R) {
     return;
   }

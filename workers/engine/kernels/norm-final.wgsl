@@ -5,31 +5,14 @@ struct Params { count: u32, max_grad_norm: f32 }
 @group(0) @binding(1) var<storage, read_write> norm: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-var<workgroup> sums: array<f32, 64>;
-var<workgroup> eighths: array<f32, 8>;
-
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
   for (var i = lane; i < params.count; i += 64u) {
     sum += partial[i];
   }
-  sums[lane] = sum;
-  workgroupBarrier();
-  // Two levels: fewer barriers than a tree.
-  if (lane < 8u) {
-    var eighth = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-      eighth += sums[8u * lane + i];
-    }
-    eighths[lane] = eighth;
-  }
-  workgroupBarrier();
+  let all = total64(sum, lane);
   if (lane == 0u) {
-    var all = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-      all += eighths[i];
-    }
     let value = sqrt(all);
     norm[0] = value;
     // Written so that a NaN norm gives a NaN factor: weights must not go on from a broken gradient unnoticed.

@@ -5,9 +5,6 @@ struct Params { N: u32, first: u32 }
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-var<workgroup> sums: array<f32, 64>;
-var<workgroup> eighths: array<f32, 8>;
-
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -26,22 +23,8 @@ fn main(
   for (var i = start + lane; i < end; i += 64u) {
     squares = fma(x[i], x[i], squares);
   }
-  sums[lane] = total(squares);
-  workgroupBarrier();
-  // Two levels: fewer barriers than a tree.
-  if (lane < 8u) {
-    var eighth = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-      eighth += sums[8u * lane + i];
-    }
-    eighths[lane] = eighth;
-  }
-  workgroupBarrier();
+  let all = total64(total(squares), lane);
   if (lane == 0u) {
-    var all = 0.0;
-    for (var i = 0u; i < 8u; i++) {
-      all += eighths[i];
-    }
     partial[params.first + chunk] = all;
   }
 }

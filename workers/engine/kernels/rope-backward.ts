@@ -1,11 +1,12 @@
 import { linearWorkgroups } from "./define";
 import source from "./rope-backward.wgsl?raw";
+import sinCos from "./sin-cos.wgsl?raw";
 import { defineVectorKernel } from "./vector";
 
 /** d_qkv [R, heads * 3 * head_dim] (+)= from d_q, d_k, d_v [R, heads * head_dim], rotated back. */
 export const ropeBackward = defineVectorKernel({
   name: "rope-backward",
-  source,
+  source: sinCos + source,
   bindings: {
     d_q: "read",
     d_k: "read",

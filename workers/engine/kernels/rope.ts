@@ -1,5 +1,6 @@
 import { linearWorkgroups } from "./define";
 import source from "./rope.wgsl?raw";
+import sinCos from "./sin-cos.wgsl?raw";
 import { defineVectorKernel } from "./vector";
 
 /**
@@ -8,7 +9,7 @@ import { defineVectorKernel } from "./vector";
  */
 export const rope = defineVectorKernel({
   name: "rope",
-  source,
+  source: sinCos + source,
   bindings: { qkv: "read", position_ids: "read", inv_freq: "read", q: "read_write", k: "read_write", v: "read_write" },
   params: { R: "u32", heads: "u32", head_dim: "u32", F: "u32" },
   workgroups: ({ R = 0, heads = 0, head_dim = 0 }, width) => linearWorkgroups((R * heads * head_dim) / width, 64),
