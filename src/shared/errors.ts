@@ -37,6 +37,10 @@ export const ERROR_CODES = [
   "storage.unavailable",
   "storage.corrupt",
   "storage.busy",
+  // what stages have made; in_use: details name, users
+  "artefact.not_found",
+  "artefact.wrong_kind",
+  "artefact.in_use",
   // runs
   "run.not_found",
   "run.bad_command",
