@@ -20,9 +20,7 @@ const prepared: RunEventBody = {
   validation_rows: 1,
   test_rows: 0,
   truncated_rows: 0,
-  majority_accuracy: 0.5,
-  ngram_accuracy: 0.9,
-  ngram_auc: 0.95,
+  baselines: { majority_accuracy: 0.5, ngram_accuracy: 0.9, ngram_auc: 0.95 },
   adapter: "test",
   gpu_bytes: 0,
 };

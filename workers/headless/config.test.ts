@@ -30,6 +30,21 @@ describe("parseRunConfig", () => {
     expect(config.stages).toEqual([{ ...DEFAULT_REWARD_STAGE, learning_rate: 0.001 }]);
   });
 
+  it("gives stages the ids and slots they leave out", () => {
+    const stages = [{ stage: "sft" }, {}, { id: "judge" }, { stage: "merge" }, { stage: "ppo" }, { stage: "evaluate" }];
+    const config = parseRunConfig(JSON.stringify({ stages }), "my.json");
+    expect(config.stages.map(({ id }) => id)).toEqual(["sft", "reward", "judge", "merge", "ppo", "evaluate"]);
+    expect(config.stages[4]).toMatchObject({ model: "merge", reward_model: "reward" });
+    expect(config.stages[5]).toMatchObject({ models: ["merge", "ppo"], reward_models: ["reward", "judge"] });
+  });
+
+  it("refuses stages that do not fit together, naming the field", () => {
+    const error = refusal('{"stages":[{"stage":"sft"},{"stage":"dpo","model":"sft"},{"stage":"merge","adapter":"x"}]}');
+    expect(error.code).toBe("config.invalid");
+    expect(error.details).toMatchObject({ path: "stages.1.model" });
+    expect(error.message).toMatch(/stages\.1\.model: .*merge it first[\s\S]*stages\.2\.adapter: .*no stage "x"/);
+  });
+
   it("does not test on the bundled rows whoever trains on rows of their own", () => {
     expect(parseRunConfig('{"data":{"train":"a.csv"}}', "my.json").data.test).toBeNull();
     expect(parseRunConfig("{}", "my.json", ["data.train=a.csv"]).data).toEqual({
@@ -63,7 +78,7 @@ describe("parseRunConfig", () => {
     });
   });
 
-  it.each(["learning_rate=1", "stages.0.learningrate=1", "stages.1.learning_rate=1", "stages.learning_rate=1"])(
+  it.each(["learning_rate=1", "stages.0.learningrate=1", "stages.16.learning_rate=1", "stages.learning_rate=1"])(
     "names near fields for --set %s",
     (override) => {
       const error = refusal("{}", [override]);
@@ -106,10 +121,15 @@ describe("parseRunConfig", () => {
     expect(error.message).toContain("my.json");
   });
 
-  it.each(['{"stages":3}', '{"stages":[]}', '{"stages":[{},{}]}', '{"data":[]}', '{"model":null}', '{"stages":[1]}'])(
-    "refuses %s",
-    (text) => {
-      expect(refusal(text).code).toBe("config.invalid");
-    },
-  );
+  it.each([
+    '{"stages":3}',
+    '{"stages":[]}',
+    '{"stages":[{"stage":"none"}]}',
+    '{"stages":[{"id":"A"}]}',
+    '{"data":[]}',
+    '{"model":null}',
+    '{"stages":[1]}',
+  ])("refuses %s", (text) => {
+    expect(refusal(text).code).toBe("config.invalid");
+  });
 });

@@ -4,8 +4,9 @@
  */
 import { z } from "zod";
 import { NagiError } from "../../src/shared/errors";
-import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
-import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../src/shared/protocol/defaults";
+import { type RunConfig, runConfig, type StageConfig, stageConfig } from "../../src/shared/protocol/config";
+import { DEFAULT_RUN, defaultStage } from "../../src/shared/protocol/defaults";
+import { checkPipeline } from "../../src/shared/protocol/pipeline-check";
 import { nearNames } from "./near";
 
 type Json = null | boolean | number | string | Json[] | JsonObject;
@@ -168,8 +169,26 @@ function withDefaults(raw: JsonObject): JsonObject {
     seed: raw.seed ?? DEFAULT_RUN.seed,
     model: fill(raw.model, { ...DEFAULT_RUN.model }),
     data: fill(data, ownRows ? { ...DEFAULT_RUN.data, test: null } : { ...DEFAULT_RUN.data }),
-    stages: Array.isArray(stages) ? stages.map((stage) => fill(stage ?? {}, { ...DEFAULT_REWARD_STAGE })) : stages,
+    stages: Array.isArray(stages) ? filledStages(stages) : stages,
   };
+}
+
+/**
+ * Stages with what they leave out: a stage without a name is a reward stage; one without id or slots gets those it would
+ * have been given had it been added in the studio.
+ */
+function filledStages(given: readonly Json[]): Json[] {
+  const earlier: StageConfig[] = [];
+  return given.map((raw) => {
+    const stage = raw ?? {};
+    if (!isObject(stage)) return stage;
+    const kind = stageConfig.options.map(({ shape }) => shape.stage.value).find((name) => name === stage.stage);
+    if (stage.stage !== undefined && kind === undefined) return stage;
+    const filled: JsonObject = { ...defaultStage(kind ?? "reward", earlier), ...stage };
+    const parsed = stageConfig.safeParse(filled);
+    if (parsed.success) earlier.push(parsed.data);
+    return filled;
+  });
 }
 
 const show = (value: unknown): string => (value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value)));
@@ -240,11 +259,26 @@ export function parseRunConfig(text: string, file: string, overrides: readonly s
   for (const override of overrides) applyOverride(raw, override);
   const filled = withDefaults(raw);
   const parsed = runConfig.safeParse(filled);
-  if (parsed.success) return parsed.data;
-  const found = problems(filled, parsed.error);
-  const lines = found.map((one) => `  ${one.path}: ${one.problem} (allowed: ${one.allowed})`);
-  const first = found[0] ?? { path: "(the file)", problem: parsed.error.message, allowed: "" };
-  throw new NagiError(
+  const found = parsed.success ? misfits(parsed.data) : problems(filled, parsed.error);
+  const [first] = found;
+  if (parsed.success && first === undefined) return parsed.data;
+  throw invalid(file, found);
+}
+
+/** What the stages have against each other. */
+function misfits(config: RunConfig): Problem[] {
+  return checkPipeline(config).map(({ path, message, values }) => ({
+    path,
+    problem: message,
+    allowed: values.known ?? values.accepts ?? "",
+  }));
+}
+
+/** config.invalid {file, path, problem, allowed}: the message lists every wrong field. */
+function invalid(file: string, found: readonly Problem[]): NagiError {
+  const lines = found.map((one) => `  ${one.path}: ${one.problem}${one.allowed && ` (allowed: ${one.allowed})`}`);
+  const first = found[0] ?? { path: "(the file)", problem: "is not valid", allowed: "" };
+  return new NagiError(
     "config.invalid",
     `${file}: the configuration is not valid.\n${lines.join("\n")}\nChange the file, or override a field with --set PATH=VALUE.`,
     { file, path: first.path, problem: first.problem, allowed: first.allowed },

@@ -23,9 +23,7 @@ describe("Progress", () => {
     validation_rows: 20,
     test_rows: 0,
     truncated_rows: 3,
-    majority_accuracy: 0.55,
-    ngram_accuracy: 0.9,
-    ngram_auc: 0.95,
+    baselines: { majority_accuracy: 0.55, ngram_accuracy: 0.9, ngram_auc: 0.95 },
     adapter: "llvmpipe",
     gpu_bytes: 3 * 2 ** 20,
   } as const;
@@ -62,7 +60,7 @@ describe("Progress", () => {
   it("reports test figures where there are some, else validation", () => {
     const progress = new Progress(() => 0);
     const of = (metrics: Record<string, number>) =>
-      progress.lines({ type: "result", step: 1, metrics, calibration: [], samples: [] })[0];
+      progress.lines({ type: "result", step: 1, metrics, calibration: [], samples: [], notes: [] })[0];
     expect(of({ test_accuracy: 0.9, eval_accuracy: 0.8 })).toContain("test: accuracy 0.900");
     expect(of({ eval_accuracy: 0.8 })).toContain("validation: accuracy 0.800");
   });

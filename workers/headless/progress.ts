@@ -33,14 +33,17 @@ export class Progress {
       case "prepared": {
         this.total = event.total_steps;
         this.start ??= { step: 0, time: this.clock() };
-        this.baseline = `n-gram ${number(event.ngram_accuracy, 3)}, majority ${number(event.majority_accuracy, 3)}`;
+        const { baselines } = event;
+        this.baseline = baselines
+          ? `n-gram ${number(baselines.ngram_accuracy, 3)}, majority ${number(baselines.majority_accuracy, 3)}`
+          : "";
         const cut =
           event.truncated_rows > 0 ? [`${event.truncated_rows} texts were longer than max_length and were cut`] : [];
         return [
           `${event.adapter}: ${event.parameters.toLocaleString("en")} parameters, ${(event.gpu_bytes / 2 ** 20).toFixed(0)} MiB`,
           `${event.train_rows} training, ${event.validation_rows} validation, ${event.test_rows} test rows; ${event.total_steps} steps, ${event.steps_per_epoch} an epoch`,
           ...cut,
-          `to beat on validation: ${this.baseline}`,
+          ...(baselines ? [`to beat on validation: ${this.baseline}`] : []),
         ];
       }
       case "resumed":
@@ -54,6 +57,8 @@ export class Progress {
           `step ${event.step}: eval_loss ${share(event.metrics, "eval_loss")}  eval_accuracy ${share(event.metrics, "eval_accuracy")}` +
             `  eval_auc ${share(event.metrics, "eval_auc")}  (${this.baseline})`,
         ];
+      case "samples":
+        return event.texts.map(({ prompt, text }) => `step ${event.step}: ${prompt}|${text}`);
       case "checkpoint":
         return [`step ${event.step}: checkpoint, ${(event.bytes / 2 ** 20).toFixed(1)} MiB`];
       case "diverged":

@@ -5,11 +5,11 @@ import { join, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { version } from "../../package.json";
 import { NagiError } from "../../src/shared/errors";
-import type { RunConfig } from "../../src/shared/protocol/config";
+import { dataOf, pairsOf, type RunConfig } from "../../src/shared/protocol/config";
 import type { RunEventBody } from "../../src/shared/protocol/events";
 import { type DawnAdapter, openDawn } from "../engine/gpu/dawn";
 import { exportRewardModel } from "../engine/train/export";
-import { runRewardStage } from "../engine/train/reward";
+import { runStage } from "../engine/train/run-stage";
 import type { Control, StageOutcome } from "../engine/train/stage";
 import { parseRunConfig } from "./config";
 import { CheckpointFolder, EventLog, writeFiles, writeWhole } from "./folder";
@@ -75,7 +75,10 @@ export async function runCommand(options: RunOptions): Promise<number> {
       folder: out,
     });
   const model = modelSource(config.model.model_name_or_path);
-  const { train, validation, test } = config.data;
+  const [stage] = config.stages;
+  if (!stage) throw new NagiError("internal", "a run has a stage");
+  const pairs = pairsOf(stage);
+  const { train, validation, test } = dataOf(config, stage);
   const data = {
     train: await readDataFile(train),
     validation: await readDataFile(validation),
@@ -92,16 +95,22 @@ export async function runCommand(options: RunOptions): Promise<number> {
       log.write(event);
       for (const line of progress.lines(event)) say(line);
     };
-    const outcome = await runRewardStage({
+    const outcome = await runStage({
       config,
+      stage,
       gpu,
       model,
+      adapter: null,
+      reward_models: [],
+      models: [],
       data,
+      pairs: pairs === null ? null : await readDataFile(pairs),
       storage,
       control: options.control,
       emit,
       clock: () => performance.now(),
       resume: options.resume,
+      saveArtefact: (_, files) => writeFiles(join(out, "model"), files),
     });
     if (outcome.state === "failed") return failure(outcome, out, say);
     if (outcome.state !== "finished") {
@@ -109,7 +118,8 @@ export async function runCommand(options: RunOptions): Promise<number> {
       return EXIT.interrupted;
     }
     const bytes = await storage.loadCheckpoint();
-    if (bytes) await writeFiles(join(out, "model"), await exportRewardModel({ config, model, checkpoint: bytes }));
+    if (bytes && stage.stage === "reward")
+      await writeFiles(join(out, "model"), await exportRewardModel({ stage, model, checkpoint: bytes }));
     await writeWhole(join(out, "report.json"), report(config, outcome, gpu.adapterName));
     say(`${join(out, "report.json")} and ${join(out, "model")} written, ${outcome.seconds.toFixed(0)} s`);
     return EXIT.ok;

@@ -4,7 +4,7 @@ import { version } from "../../package.json";
 import { installErrorTransfer } from "../../src/shared/comlink-errors";
 import { openGpu } from "../engine/gpu/request";
 import { openRoot } from "../engine/io/opfs";
-import { runRewardStage } from "../engine/train/reward";
+import { runStage } from "../engine/train/run-stage";
 import { DatasetLibrary } from "./dataset-library";
 import { EventHub } from "./event-hub";
 import { WebLocks } from "./locks";
@@ -28,7 +28,7 @@ async function free(): Promise<number | null> {
 async function train(work: StageWork) {
   const gpu = await openGpu(navigator.gpu);
   try {
-    return await runRewardStage({ ...work, gpu });
+    return await runStage({ ...work, gpu });
   } finally {
     gpu.destroy();
   }

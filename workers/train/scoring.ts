@@ -1,4 +1,6 @@
 /** Rewards of single texts and of whole splits by a run's newest checkpoint, with the model kept ready between calls. */
+import { NagiError } from "../../src/shared/errors";
+import { dataOf, rewardStageOf } from "../../src/shared/protocol/config";
 import type { ScoredSample } from "../../src/shared/protocol/events";
 import type { RunRecord } from "../../src/shared/protocol/run";
 import { parseDataset } from "../engine/data/formats";
@@ -36,7 +38,8 @@ export class Scoring {
   scoreSplit(runId: string, split: "validation" | "test"): Promise<ScoredSample[]> {
     return this.#inTurn(async () => {
       const { config } = await this.runs.record(runId);
-      const reference = config.data[split];
+      const stage = rewardStageOf(config);
+      const reference = (stage === null ? config.data : dataOf(config, stage))[split];
       if (reference === null) return [];
       const { name, bytes } = await this.sources.data(reference);
       const { rows } = parseDataset(bytes, name, { requireBothLabels: false });
@@ -84,11 +87,13 @@ export class Scoring {
     const key = `${runId}/${record.checkpoint_step}`;
     if (this.#ready?.key === key) return this.#ready.scorer;
     this.close();
+    const stage = rewardStageOf(record.config);
+    if (stage === null) throw new NagiError("internal", `the run ${runId} has trained no reward model`);
     const checkpoint = await this.runs.newestCheckpoint(runId);
     const model = await this.sources.model(record.config.model.model_name_or_path);
     const gpu = await openGpu(navigator.gpu);
     try {
-      const scorer = await RewardScorer.open({ config: record.config, gpu, model, checkpoint: checkpoint.bytes });
+      const scorer = await RewardScorer.open({ stage, gpu, model, checkpoint: checkpoint.bytes });
       const close = () => {
         scorer.destroy();
         gpu.destroy();

@@ -3,6 +3,7 @@
  * its record. The backend makes one per start or resume; it ends with the run's next resting state.
  */
 import { NagiError, toErrorData } from "../../src/shared/errors";
+import { dataOf, pairsOf } from "../../src/shared/protocol/config";
 import type { RunEvent, RunEventBody, RunState } from "../../src/shared/protocol/events";
 import type { RunRecord } from "../../src/shared/protocol/run";
 import type { RunLog } from "../engine/io/run-log";
@@ -118,21 +119,31 @@ export class Session {
     const { config } = this.#record;
     const { tools } = this;
     const model = await tools.model(config.model.model_name_or_path);
+    const [stage] = config.stages;
+    if (stage === undefined) throw new Error("a run has a stage");
+    const { train, validation, test } = dataOf(config, stage);
     const data = {
-      train: await tools.data(config.data.train),
-      validation: await tools.data(config.data.validation),
-      test: config.data.test === null ? null : await tools.data(config.data.test),
+      train: await tools.data(train),
+      validation: await tools.data(validation),
+      test: test === null ? null : await tools.data(test),
     };
+    const pairs = pairsOf(stage);
     this.#startedAt = tools.clock();
     const outcome = await tools.train({
       config,
+      stage,
       model,
+      adapter: null,
+      reward_models: [],
+      models: [],
       data,
+      pairs: pairs === null ? null : await tools.data(pairs),
       storage: this.folder.checkpoints,
       control: this.#control(),
       emit: (body) => this.#emit(body),
       clock: tools.clock,
       resume: this.resuming,
+      saveArtefact: (_, files) => this.folder.saveArtefact(files),
     });
     this.#startedAt = null;
     this.#record = {
@@ -188,6 +199,7 @@ export class Session {
         this.#update({ step: event.step, metrics: event.metrics });
         break;
       case "diverged":
+      case "samples":
         break;
     }
   }

@@ -1,7 +1,7 @@
 /** The backend as the page sees it: runs, data sets, models and scores of this machine behind one interface. */
 import { NagiError } from "../../src/shared/errors";
 import type { DatasetSummary, ModelSummary, StorageUse } from "../../src/shared/protocol/backend";
-import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
+import { type RunConfig, rewardStageOf, runConfig } from "../../src/shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../../src/shared/protocol/events";
 import type { DatasetEntry, DatasetImport, ModelEntry, ModelImport } from "../../src/shared/protocol/library";
 import type { RunRecord } from "../../src/shared/protocol/run";
@@ -114,7 +114,9 @@ export class Studio implements WorkerApi {
     const { config } = await runs.record(runId);
     const { bytes } = await runs.newestCheckpoint(runId);
     const model = await sources.model(config.model.model_name_or_path);
-    const files = await exportRewardModel({ config, model, checkpoint: bytes });
+    const stage = rewardStageOf(config);
+    if (stage === null) throw new NagiError("internal", `the run ${runId} has trained no reward model`);
+    const files = await exportRewardModel({ stage, model, checkpoint: bytes });
     return new Blob(zipParts(files), { type: "application/zip" });
   }
 

@@ -17,6 +17,34 @@ const base = {
 
 const metrics = z.record(z.string(), z.number().nullable());
 
+/** What a reward model has to beat on the validation rows. */
+export const baselineFigures = z.strictObject({
+  /** Accuracy of predicting the more frequent training label. */
+  majority_accuracy: z.number(),
+  /** Of the character n-gram model. */
+  ngram_accuracy: z.number(),
+  ngram_auc: z.number().nullable(),
+});
+
+/** A text that a model wrote, at an evaluation of SFT, PPO or DPO. */
+export const writtenText = z.strictObject({
+  prompt: z.string(),
+  /** The continuation. */
+  text: z.string(),
+  /** null where no reward model is at hand. */
+  reward: z.number().nullable(),
+  /** New tokens, EOS included. */
+  tokens: z.int().min(0),
+  /** Ended by itself, with EOS. */
+  finished: z.boolean(),
+});
+
+/** Something a stage did by itself that its figures do not explain: a key of the catalogues and its placeholders. */
+export const runNote = z.strictObject({
+  code: z.string().min(1),
+  values: z.record(z.string(), z.union([z.string(), z.number(), z.null()])),
+});
+
 /** One scored text of the validation set. */
 export const scoredSample = z.strictObject({
   index: z.int().min(0),
@@ -52,16 +80,15 @@ export const runEvent = z.discriminatedUnion("type", [
     total_steps: z.int().min(1),
     steps_per_epoch: z.int().min(1),
     parameters: z.int().min(1),
-    trainable_parameters: z.int().min(1),
-    train_rows: z.int().min(1),
-    validation_rows: z.int().min(1),
+    trainable_parameters: z.int().min(0),
+    /** Of the stage: 0 where it reads none. */
+    train_rows: z.int().min(0),
+    validation_rows: z.int().min(0),
     test_rows: z.int().min(0),
     /** Texts longer than max_length, cut at the end. */
     truncated_rows: z.int().min(0),
-    /** Accuracies on the validation rows of predicting the more frequent training label, and of the character n-gram model. */
-    majority_accuracy: z.number(),
-    ngram_accuracy: z.number(),
-    ngram_auc: z.number().nullable(),
+    /** Reward stages only. */
+    baselines: baselineFigures.nullable(),
     adapter: z.string(),
     /** Bytes of GPU memory the run allocates. */
     gpu_bytes: z.int().min(0),
@@ -70,6 +97,7 @@ export const runEvent = z.discriminatedUnion("type", [
   z.strictObject({ ...base, type: z.literal("log"), step: z.int().min(0), metrics }),
   /** eval_loss, eval_accuracy, eval_auc, eval_mean_reward, eval_min_reward, eval_max_reward, ... */
   z.strictObject({ ...base, type: z.literal("eval"), step: z.int().min(0), metrics }),
+  z.strictObject({ ...base, type: z.literal("samples"), step: z.int().min(0), texts: z.array(writtenText) }),
   z.strictObject({ ...base, type: z.literal("checkpoint"), step: z.int().min(0), bytes: z.int().min(0) }),
   /** The run went back to the checkpoint of `step`: later log and eval events of the same steps replace earlier ones. */
   z.strictObject({ ...base, type: z.literal("resumed"), step: z.int().min(0) }),
@@ -81,14 +109,19 @@ export const runEvent = z.discriminatedUnion("type", [
     step: z.int().min(0),
     /** test_* where test rows exist, eval_* of the last step, baselines, seconds. */
     metrics,
+    /** Both empty where a stage has none. */
     calibration: z.array(calibrationBin),
     samples: z.array(scoredSample),
+    notes: z.array(runNote),
   }),
 ]);
 
 export type RunState = z.infer<typeof runState>;
 export type RunEvent = z.infer<typeof runEvent>;
 export type RunEventType = RunEvent["type"];
+export type WrittenText = z.infer<typeof writtenText>;
+export type RunNote = z.infer<typeof runNote>;
+export type BaselineFigures = z.infer<typeof baselineFigures>;
 export type ScoredSample = z.infer<typeof scoredSample>;
 export type CalibrationBin = z.infer<typeof calibrationBin>;
 export type Metrics = z.infer<typeof metrics>;

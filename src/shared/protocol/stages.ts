@@ -28,6 +28,12 @@ export const dataConfig = z.strictObject({
   test: reference.nullable(),
 });
 
+/**
+ * A share of the training rows: those whose text falls into part `part` of `of` by a hash of text and seed. Two stages
+ * of a run with different parts never see the same text; equal texts are always together.
+ */
+export const rowsConfig = z.strictObject({ part: z.int().min(0).max(99), of: positiveInt.max(100) });
+
 export const rewardObjective = z.enum(["binary", "cross-entropy", "pairwise"]);
 export const lrSchedulerType = z.enum(["cosine", "linear", "constant"]);
 
@@ -86,8 +92,10 @@ export const rewardStageConfig = z.strictObject({
   stage: z.literal("reward"),
   id: stageId,
   model: modelSlot,
-  /** Other rows than the pipeline's (a judge that PPO never saw); null: the pipeline's. */
+  /** Other rows than the pipeline's; null: the pipeline's. */
   data: dataConfig.nullable(),
+  /** Only a part of the training rows (a judge that shares none with the reward model PPO sees); null: all. */
+  rows: rowsConfig.nullable(),
   /**
    * binary: one logit, BCE. cross-entropy: two logits. pairwise: -logsigmoid(chosen - rejected), Bradley-Terry.
    */
@@ -237,6 +245,7 @@ export const stageConfig = z.discriminatedUnion("stage", [
 ]);
 
 export type DataConfig = z.infer<typeof dataConfig>;
+export type RowsConfig = z.infer<typeof rowsConfig>;
 export type RewardObjective = z.infer<typeof rewardObjective>;
 export type LrSchedulerType = z.infer<typeof lrSchedulerType>;
 export type LoraTarget = z.infer<typeof loraTarget>;

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { rewardStageOf } from "../../shared/protocol/config";
 import { useDatasets } from "../../stores/datasets";
 import { useEnvironment } from "../../stores/environment";
 import { adapterName } from "../common/adapter";
@@ -27,7 +28,7 @@ export function StartCard({ draft, checked, children }: StartCardProps) {
   const units = summary?.status === "ready" ? trainUnits(draft.objective, summary.value) : 0;
   const config = checked.config;
   const steps = config === null ? null : estimateSteps(config, units);
-  const stage = config?.stages[0];
+  const stage = config === null ? null : rewardStageOf(config);
   const supported = (feature: string) => t(adapter?.features.includes(feature) ? "reward.yes" : "reward.no");
   return (
     <Paper className="ng-section" component="section" aria-labelledby={id}>
@@ -70,7 +71,7 @@ export function StartCard({ draft, checked, children }: StartCardProps) {
           <Text fw={600} size="lg" className="ng-numeric">
             {steps === null ? "–" : t("reward.estimate", { steps: format.count(steps) })}
           </Text>
-          {stage !== undefined && steps !== null && (
+          {stage !== null && steps !== null && (
             <Text size="xs" c="dimmed" className="ng-numeric">
               {stage.max_steps > 0
                 ? t("reward.estimate_fixed")

@@ -3,7 +3,13 @@
  * The only judge is the protocol's schema; the allowed ranges shown beside a field are read from it, too.
  */
 import { z } from "zod";
-import { type RunConfig, rewardStageConfig, runConfig } from "../../shared/protocol/config";
+import {
+  type RewardStageConfig,
+  type RunConfig,
+  rewardStageConfig,
+  rewardStageOf,
+  runConfig,
+} from "../../shared/protocol/config";
 import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../shared/protocol/defaults";
 
 /** Fields that are typed as numbers, in the order of the screen. */
@@ -32,9 +38,11 @@ export interface Draft {
   readonly validation: string;
   /** Empty: no test split. */
   readonly test: string;
-  readonly objective: RunConfig["stages"][number]["objective"];
-  readonly lr_scheduler_type: RunConfig["stages"][number]["lr_scheduler_type"];
+  readonly objective: RewardStageConfig["objective"];
+  readonly lr_scheduler_type: RewardStageConfig["lr_scheduler_type"];
   readonly numbers: Readonly<Record<NumberField, string>>;
+  /** What the form has no field for. */
+  readonly kept: Pick<RewardStageConfig, "id" | "model" | "data" | "rows" | "pairs" | "peft">;
 }
 
 /** Where a problem belongs: a number field, or one of the others. */
@@ -60,7 +68,8 @@ export interface Range {
 const NUMBER_FIELDS: readonly NumberField[] = [...BASIC_FIELDS, ...ADVANCED_FIELDS];
 
 export function configToDraft(config: RunConfig): Draft {
-  const stage = config.stages[0] ?? DEFAULT_REWARD_STAGE;
+  const stage = rewardStageOf(config) ?? DEFAULT_REWARD_STAGE;
+  const { id, model, data, rows, pairs, peft } = stage;
   const numbers = Object.fromEntries(NUMBER_FIELDS.map((field) => [field, writeNumber(stage[field])]));
   return {
     name: config.name,
@@ -73,6 +82,7 @@ export function configToDraft(config: RunConfig): Draft {
     objective: stage.objective,
     lr_scheduler_type: stage.lr_scheduler_type,
     numbers: numbers as Record<NumberField, string>,
+    kept: { id, model, data, rows, pairs, peft },
   };
 }
 
@@ -92,7 +102,15 @@ export function checkDraft(draft: Draft): Checked {
     seed: number("seed", draft.seed),
     model: { model_name_or_path: draft.model, init: draft.init },
     data: { train: draft.train, validation: draft.validation, test: draft.test === "" ? null : draft.test },
-    stages: [{ stage: "reward", objective: draft.objective, lr_scheduler_type: draft.lr_scheduler_type, ...numbers }],
+    stages: [
+      {
+        stage: "reward",
+        ...draft.kept,
+        objective: draft.objective,
+        lr_scheduler_type: draft.lr_scheduler_type,
+        ...numbers,
+      },
+    ],
   };
   const parsed = runConfig.safeParse(candidate);
   if (!parsed.success) {
@@ -130,8 +148,8 @@ export function writeNumber(value: number): string {
  * the run itself counts again after it has read and cleaned the data.
  */
 export function estimateSteps(config: RunConfig, trainUnits: number): number | null {
-  const stage = config.stages[0];
-  if (stage === undefined || trainUnits <= 0) return null;
+  const stage = rewardStageOf(config);
+  if (stage === null || trainUnits <= 0) return null;
   if (stage.max_steps > 0) return stage.max_steps;
   const perEpoch = Math.max(
     1,

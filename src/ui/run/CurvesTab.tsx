@@ -2,6 +2,7 @@
 import { Group, Stack, Switch, Text, useComputedColorScheme } from "@mantine/core";
 import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { rewardStageOf } from "../../shared/protocol/config";
 import type { RunDetail } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
 import { MetricChart } from "../charts/MetricChart";
@@ -28,19 +29,19 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
   const [smoothed, setSmoothed] = useState(false);
   const baselines = useCallback(
     ({ prepared }: RunDetail): readonly PlotReference[] =>
-      prepared === null
+      prepared?.baselines == null
         ? NO_LINES
         : [
-            { label: t("charts.ngram"), value: prepared.ngram_accuracy, color: "--ng-ref-ngram" },
-            { label: t("charts.majority"), value: prepared.majority_accuracy, color: "--ng-ref-majority" },
+            { label: t("charts.ngram"), value: prepared.baselines.ngram_accuracy, color: "--ng-ref-ngram" },
+            { label: t("charts.majority"), value: prepared.baselines.majority_accuracy, color: "--ng-ref-majority" },
           ],
     [t],
   );
   const aucBaseline = useCallback(
     ({ prepared }: RunDetail): readonly PlotReference[] => [
-      ...(prepared === null || prepared.ngram_auc === null
+      ...(prepared?.baselines?.ngram_auc == null
         ? []
-        : [{ label: t("charts.ngram"), value: prepared.ngram_auc, color: "--ng-ref-ngram" }]),
+        : [{ label: t("charts.ngram"), value: prepared.baselines.ngram_auc, color: "--ng-ref-ngram" }]),
       { label: t("charts.chance"), value: 0.5, color: "--ng-ref-majority" },
     ],
     [t],
@@ -127,14 +128,14 @@ function VerdictText({ runId }: { readonly runId: string }) {
   const { t } = useTranslation();
   const format = useFormat();
   const accuracy = useRuns((state) => state.details[runId]?.eval.last("eval_accuracy") ?? null);
-  const prepared = useRuns((state) => state.details[runId]?.prepared ?? null);
+  const baselines = useRuns((state) => state.details[runId]?.prepared?.baselines ?? null);
   const state = useRecord(runId, (record) => record.state);
-  const evalSteps = useRecord(runId, (record) => record.config.stages[0]?.eval_steps);
+  const evalSteps = useRecord(runId, (record) => rewardStageOf(record.config)?.eval_steps);
   return (
     <VerdictNotice
       accuracy={accuracy}
-      majority={prepared?.majority_accuracy ?? null}
-      ngram={prepared?.ngram_accuracy ?? null}
+      majority={baselines?.majority_accuracy ?? null}
+      ngram={baselines?.ngram_accuracy ?? null}
       final={state === "finished"}
       waiting={t("verdict.waiting", { steps: format.count(evalSteps) })}
     />

@@ -2,6 +2,7 @@
 import { Paper, Progress, Stack, VisuallyHidden } from "@mantine/core";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { rewardStageOf } from "../../shared/protocol/config";
 import type { RunRecord } from "../../shared/protocol/run";
 import { type RunDetail, secondsLeft } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
@@ -81,7 +82,7 @@ function Notices({ record, detail }: { readonly record: RunRecord; readonly deta
         <Notice
           text={t("run.truncated", {
             rows: format.count(truncated),
-            length: format.count(record.config.stages[0]?.max_length),
+            length: format.count(rewardStageOf(record.config)?.max_length),
           })}
         />
       )}
@@ -105,7 +106,7 @@ function Notice({ text, tone }: { readonly text: string; readonly tone?: "warn" 
 
 /** Between the last step before an evaluation and its figures nothing else is heard of the run. */
 function isEvaluating(record: RunRecord, detail: RunDetail): boolean {
-  const every = record.config.stages[0]?.eval_steps ?? 1;
+  const every = rewardStageOf(record.config)?.eval_steps ?? 1;
   const due = detail.step > 0 && (detail.step % every === 0 || detail.step === detail.prepared?.total_steps);
   return record.state === "running" && due && (detail.eval.last("step") ?? 0) < detail.step;
 }

@@ -2,6 +2,7 @@
 import { Button, Group, Stack, Table, Text, Textarea } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { rewardStageOf } from "../../shared/protocol/config";
 import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatPercent, formatValue } from "../common/format";
@@ -26,7 +27,7 @@ export function TryTab({ runId }: { readonly runId: string }) {
   const format = useFormat();
   const score = useRuns((state) => state.score);
   const saved = useRecord(runId, (record) => record.checkpoint_step) ?? null;
-  const objective = useRecord(runId, (record) => record.config.stages[0]?.objective);
+  const objective = useRecord(runId, (record) => rewardStageOf(record.config)?.objective);
   const [text, setText] = useState("");
   const [results, setResults] = useState<readonly Scored[]>([]);
   const { busy, error, run } = useAction();

@@ -1,5 +1,10 @@
 /** The weights a reward run starts from: a checkpoint's, or fresh ones of the same shape. */
-import type { RewardObjective, RunConfig } from "../../../src/shared/protocol/config";
+import {
+  BASE_SLOT,
+  type RewardObjective,
+  type RewardStageConfig,
+  type RunConfig,
+} from "../../../src/shared/protocol/config";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
 import { type ExpectedTensor, loadModel } from "../io/hf-model";
 import type { FileSource } from "../io/source";
@@ -26,7 +31,12 @@ function parameterShapes(configJson: unknown, objective: RewardObjective): Map<s
  * a base without a score head gets one from a stream of its own, so that both kinds of run start with the same head.
  * Throws model.* where the checkpoint is not usable.
  */
-export async function loadBase(source: FileSource, run: RunConfig, objective: RewardObjective): Promise<BaseModel> {
+export async function loadBase(
+  source: FileSource,
+  run: Pick<RunConfig, "seed" | "model">,
+  stage: Pick<RewardStageConfig, "objective" | "model">,
+): Promise<BaseModel> {
+  const { objective } = stage;
   const expected = (configJson: unknown): ExpectedTensor[] =>
     [...parameterShapes(configJson, objective)].map(([name, shape]) => ({ name, shape, optional: name === SCORE }));
   const loaded = await loadModel(source, { expected });
@@ -40,7 +50,7 @@ export async function loadBase(source: FileSource, run: RunConfig, objective: Re
   };
   const drawnHead = draw("score", head);
   const tensors =
-    run.model.init === "random"
+    run.model.init === "random" && stage.model === BASE_SLOT
       ? new Map([...draw("weights", trunk), ...drawnHead])
       : new Map([...drawnHead, ...loaded.tensors]);
   return {

@@ -1,6 +1,6 @@
 /** The trained model as transformers loads it: GPTNeoXForSequenceClassification. */
 import { NagiError } from "../../../src/shared/errors";
-import type { RunConfig } from "../../../src/shared/protocol/config";
+import type { RewardStageConfig } from "../../../src/shared/protocol/config";
 import { loadTokenizer } from "../data/tokenizer";
 import { decodeCheckpoint } from "../io/checkpoint";
 import { readTokenizerFiles, saveModel } from "../io/hf-model";
@@ -10,7 +10,7 @@ import { parseNeoxConfig } from "../model/neox-config";
 import { neoxParameterShapes } from "../model/shapes";
 
 export interface ExportInput {
-  readonly config: RunConfig;
+  readonly stage: Pick<RewardStageConfig, "objective">;
   /** The base model's folder. */
   readonly model: FileSource;
   /** The bytes that RunStorage.saveCheckpoint was given. */
@@ -22,12 +22,10 @@ export interface ExportInput {
  * labels are negative and positive. Rejects with storage.corrupt and model.*.
  */
 export async function exportRewardModel({
-  config,
+  stage,
   model,
   checkpoint,
 }: ExportInput): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-  const [stage] = config.stages;
-  if (!stage) throw new NagiError("internal", "a run has a stage");
   const { weights } = await decodeCheckpoint(checkpoint, "checkpoint");
   const configJson = await readJson(model, "config.json", "model.bad_config");
   const neox = parseNeoxConfig(configJson);

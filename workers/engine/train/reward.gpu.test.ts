@@ -67,7 +67,7 @@ describe("a run from start to end", () => {
     });
     const desk = newDesk();
     await desk.run(gpu, config);
-    const base = await loadBase(model, config, "binary");
+    const base = await loadBase(model, config, { objective: "binary", model: "base" });
     const { train, validation, test } = await readSplits(tinyData, base.tokenizer, 32);
     const limits = batchLimits([train, validation, ...(test ? [test] : [])], "binary", 4);
     const trainer = await Trainer.create(gpu, base.config, base.tensors, {

@@ -54,7 +54,7 @@ interface Evaluation {
  * Runs the stage to its end, to a pause or stop, or to its failure; never rejects, and emits every state event. A failed
  * run that has a checkpoint can be resumed from it, also after gpu.lost, run.diverged and storage.quota.
  */
-export async function runRewardStage(input: StageInput): Promise<StageOutcome> {
+export async function runRewardStage(input: StageInput<RewardStageConfig>): Promise<StageOutcome> {
   const stage = new RewardStage(input);
   try {
     input.emit({ type: "state", state: "preparing", error: null });
@@ -84,10 +84,8 @@ class RewardStage {
   /** Of the last evaluation, kept over a resume. */
   private threshold = 0;
 
-  constructor(private readonly input: StageInput) {
-    const [config] = input.config.stages;
-    if (!config) throw new Error("a run has a stage");
-    this.config = config;
+  constructor(private readonly input: StageInput<RewardStageConfig>) {
+    this.config = input.stage;
     this.guard = new DeviceGuard(input.gpu);
     this.started = input.clock();
   }
@@ -96,7 +94,7 @@ class RewardStage {
   async prepare(): Promise<void> {
     const { input, config } = this;
     const { objective } = config;
-    const base = await loadBase(input.model, input.config, objective);
+    const base = await loadBase(input.model, input.config, config);
     const maxLength = Math.min(config.max_length, base.config.max_position_embeddings);
     const splits = await readSplits(input.data, base.tokenizer, maxLength);
     const { train, validation, test } = splits;
@@ -144,7 +142,7 @@ class RewardStage {
       validation_rows: validation.rows.length,
       test_rows: test?.rows.length ?? 0,
       truncated_rows,
-      ...baselines.validation,
+      baselines: baselines.validation,
       adapter: input.gpu.adapterName,
       gpu_bytes: trainer.memory.bytes,
     });
@@ -226,6 +224,7 @@ class RewardStage {
       metrics: this.metrics,
       calibration: calibration(scored, threshold),
       samples,
+      notes: [],
     });
   }
 
@@ -298,6 +297,7 @@ class RewardStage {
     for (const tensor of weights.values()) if (!tensor.every(Number.isFinite)) throw this.divergence(step, "weights");
     const state: RewardState = {
       config: this.input.config,
+      stage: this.config.id,
       ...extent(splits.train),
       progress: { ...progress },
       sampler: samplerState.parse(sampler.state()),
@@ -315,7 +315,10 @@ class RewardStage {
     const bytes = await this.input.storage.loadCheckpoint();
     if (!bytes) return null;
     const tensors = await decodeCheckpoint(bytes, "checkpoint");
-    return { tensors, state: readState(tensors.state, { config: this.input.config, ...extent(train) }) };
+    return {
+      tensors,
+      state: readState(tensors.state, { config: this.input.config, stage: this.config, ...extent(train) }),
+    };
   }
 }
 

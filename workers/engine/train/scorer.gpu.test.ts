@@ -27,13 +27,14 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
   it("scores the validation rows as the run did, and exports what it trained", async () => {
     const desk = new Desk(model);
     const config = tinyConfig({ objective, max_steps: 8 });
+    const stage = { objective, max_length: 32 };
     await desk.run(gpu, config);
     const checkpoint = desk.saved.at(-1)?.bytes ?? new Uint8Array();
     const [result] = desk.of("result");
     if (!result) throw new Error("no result");
 
     const before = gpu.snapshot().bytes;
-    const scorer = await RewardScorer.open({ config, gpu, model, checkpoint });
+    const scorer = await RewardScorer.open({ stage, gpu, model, checkpoint });
     const scores = await scorer.score(result.samples.map(({ sentence }) => sentence));
     scores.forEach(({ reward, probability, truncated }, index) => {
       const expected = result.samples[index]?.reward ?? Number.NaN;
@@ -49,7 +50,7 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
     scorer.destroy();
     expect(gpu.snapshot().bytes - before).toBeLessThan(100_000);
 
-    const files = await exportRewardModel({ config, model, checkpoint });
+    const files = await exportRewardModel({ stage, model, checkpoint });
     expect([...files.keys()].sort()).toEqual([
       "config.json",
       "model.safetensors",

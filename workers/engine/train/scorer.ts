@@ -1,6 +1,5 @@
 /** Rewards of any texts by the weights of a checkpoint: what "try it" and the sorted validation rows are made of. */
-import { NagiError } from "../../../src/shared/errors";
-import type { RunConfig } from "../../../src/shared/protocol/config";
+import type { RewardStageConfig } from "../../../src/shared/protocol/config";
 import { sigmoid } from "../../../src/shared/stats/calibration";
 import { encodeText } from "../data/batches";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
@@ -19,7 +18,7 @@ import { Trainer } from "./trainer";
 const FORWARD = { tokens: 1024, texts: 32 } as const;
 
 export interface ScorerInput {
-  readonly config: RunConfig;
+  readonly stage: Pick<RewardStageConfig, "objective" | "max_length">;
   readonly gpu: Gpu;
   /** The base model's folder: config.json and the tokenizer are read from it. */
   readonly model: FileSource;
@@ -51,9 +50,7 @@ export class RewardScorer {
    * Puts the weights on the GPU, without the trunk's gradients and moments. Destroy the scorer when done; the device stays.
    * Rejects with storage.corrupt, model.*, gpu.*.
    */
-  static async open({ config, gpu, model, checkpoint }: ScorerInput): Promise<RewardScorer> {
-    const [stage] = config.stages;
-    if (!stage) throw new NagiError("internal", "a run has a stage");
+  static async open({ stage, gpu, model, checkpoint }: ScorerInput): Promise<RewardScorer> {
     const { weights, state } = await decodeCheckpoint(checkpoint, "checkpoint");
     const { threshold } = parseState(state);
     const neox = parseNeoxConfig(await readJson(model, "config.json", "model.bad_config"));

@@ -3,7 +3,8 @@
  * owns the run (train/session.ts in the browser, headless/run.ts on the command line). No DOM, no files, no messages.
  */
 import type { ErrorData } from "../../../src/shared/errors";
-import type { RunConfig } from "../../../src/shared/protocol/config";
+import type { ArtefactKind } from "../../../src/shared/protocol/artefact";
+import type { RunConfig, StageConfig } from "../../../src/shared/protocol/config";
 import type { Metrics, RunEventBody } from "../../../src/shared/protocol/events";
 import type { Gpu } from "../gpu/gpu";
 import type { FileSource } from "../io/source";
@@ -33,20 +34,47 @@ export interface Control {
   takeCheckpointRequest?(): boolean;
 }
 
-export interface StageInput {
-  readonly config: RunConfig;
-  readonly gpu: Gpu;
-  /** The base model: a Hugging Face checkpoint with its tokenizer.json. */
+/** A model as a slot names it: a Hugging Face checkpoint with its tokenizer.json, and an adapter trained on it. */
+export interface StageModel {
+  /** The slot's value: "base", a stage's id, `artefact:SHA256`. */
+  readonly name: string;
   readonly model: FileSource;
+  readonly adapter: FileSource | null;
+}
+
+export interface StageInput<S extends StageConfig = StageConfig> {
+  readonly config: RunConfig;
+  /** The one to run. */
+  readonly stage: S;
+  readonly gpu: Gpu;
+  /**
+   * What the stage's `model` slot names (merge: what its adapter was trained on; evaluate: the run's base): a Hugging
+   * Face checkpoint with its tokenizer.json.
+   */
+  readonly model: FileSource;
+  /** Where that is an adapter (merge: the one to fold in), `model` is what it was trained on. */
+  readonly adapter: FileSource | null;
+  /** In the order of the stage's slots. */
+  readonly reward_models: readonly FileSource[];
+  /** Evaluate: in the order of the stage's `models`. */
+  readonly models: readonly StageModel[];
+  /** Those of `dataOf`. */
   readonly data: { readonly train: DataFile; readonly validation: DataFile; readonly test: DataFile | null };
+  /** What the stage's `pairs` names. */
+  readonly pairs: DataFile | null;
   readonly storage: RunStorage;
   readonly control: Control;
-  /** Receives state, prepared, log, eval, checkpoint, resumed, diverged and result events, in order. */
+  /** Receives every type of event, in order. */
   readonly emit: (event: RunEventBody) => void;
   /** Milliseconds on a monotonic clock (performance.now). */
   readonly clock: () => number;
   /** Continue from the newest checkpoint; without one the run starts at step 0. */
   readonly resume: boolean;
+  /**
+   * Stores what the stage made, by path; called once, after the last checkpoint and before the `result` event. Rejects
+   * with storage.quota, storage.unavailable or storage.busy.
+   */
+  readonly saveArtefact: (kind: ArtefactKind, files: ReadonlyMap<string, Uint8Array>) => Promise<void>;
 }
 
 /** How a stage ended. Its last `state` event said the same; `failed` is the only one with an error. */

@@ -1,13 +1,15 @@
 /** What a reward run's checkpoint holds beside the tensors, and whether it belongs to the run that wants to continue. */
 import { z } from "zod";
 import { NagiError } from "../../../src/shared/errors";
-import { type RunConfig, runConfig } from "../../../src/shared/protocol/config";
+import { type RunConfig, runConfig, type StageConfig, stageConfig } from "../../../src/shared/protocol/config";
 import type { JsonValue } from "../io/checkpoint";
 import { baselines } from "./baselines";
 import { samplerState } from "./sampler";
 
 export const rewardState = z.strictObject({
   config: runConfig,
+  /** The stage's id. */
+  stage: z.string(),
   /** Of the training data: other rows make another run. */
   rows: z.int().min(1),
   tokens: z.int().min(1),
@@ -45,16 +47,19 @@ export function parseState(json: JsonValue): RewardState {
  */
 export function readState(
   json: JsonValue,
-  run: { readonly config: RunConfig; readonly rows: number; readonly tokens: number },
+  run: { readonly config: RunConfig; readonly stage: StageConfig; readonly rows: number; readonly tokens: number },
 ): RewardState {
   const state = parseState(json);
   // Parsed, so that the order of the fields is the schema's.
   const config = runConfig.parse(run.config);
   // The name may change; a path may differ in spelling only, and the rows are compared below.
-  for (const path of ["seed", "model", "stages"] as const) {
-    const [before, now] = [JSON.stringify(state.config[path]), JSON.stringify(config[path])];
+  const refuse = (path: string, earlier: unknown, present: unknown): void => {
+    const [before, now] = [JSON.stringify(earlier), JSON.stringify(present)];
     if (before !== now) throw differs(path, `was ${before} when the checkpoint was made and is ${now} now`, before);
-  }
+  };
+  for (const path of ["seed", "model"] as const) refuse(path, state.config[path], config[path]);
+  const saved = state.config.stages.find(({ id }) => id === state.stage);
+  refuse(`the stage ${run.stage.id}`, saved, stageConfig.parse(run.stage));
   if (state.rows !== run.rows || state.tokens !== run.tokens)
     throw differs(
       "data.train",

@@ -2,6 +2,7 @@
  * A tiny model, a tiny data set and a desk to run them at, for tests on a real device. Nothing here stands in for a part
  * of the engine.
  */
+import type { ArtefactKind } from "../../../src/shared/protocol/artefact";
 import type { RewardStageConfig, RunConfig } from "../../../src/shared/protocol/config";
 import { DEFAULT_REWARD_STAGE } from "../../../src/shared/protocol/defaults";
 import type { RunEventBody } from "../../../src/shared/protocol/events";
@@ -11,7 +12,7 @@ import { saveModel } from "../io/hf-model";
 import { MapSource } from "../io/source";
 import { parseNeoxConfig } from "../model/neox-config";
 import { drawParameters, neoxParameterShapes } from "../model/shapes";
-import { runRewardStage } from "./reward";
+import { runStage } from "./run-stage";
 import type { Control, DataFile, StageInput, StageOutcome } from "./stage";
 
 const NEOX = {
@@ -90,6 +91,7 @@ export function tinyConfig(stage: Partial<RewardStageConfig>): RunConfig {
 /** A run's storage, control and ears. */
 export class Desk {
   readonly events: RunEventBody[] = [];
+  readonly artefacts: { kind: ArtefactKind; files: ReadonlyMap<string, Uint8Array> }[] = [];
   readonly saved: { step: number; bytes: Uint8Array }[] = [];
   wanted: ReturnType<Control["state"]> = "run";
   onEvent: (event: RunEventBody) => void = () => undefined;
@@ -100,11 +102,18 @@ export class Desk {
   ) {}
 
   run(gpu: Gpu, config: RunConfig, resume = false): Promise<StageOutcome> {
-    return runRewardStage({
+    const [stage] = config.stages;
+    if (!stage) throw new Error("a run has a stage");
+    return runStage({
       config,
+      stage,
       gpu,
       model: this.model,
+      adapter: null,
+      reward_models: [],
+      models: [],
       data: tinyData,
+      pairs: null,
       storage: {
         saveCheckpoint: async (step, bytes) => void this.saved.push({ step, bytes: Uint8Array.from(bytes) }),
         loadCheckpoint: async () => this.saved.at(-1)?.bytes ?? null,
@@ -116,6 +125,7 @@ export class Desk {
       },
       clock: () => performance.now(),
       resume,
+      saveArtefact: async (kind, files) => void this.artefacts.push({ kind, files }),
       ...this.input,
     });
   }
