@@ -4,13 +4,16 @@ import { gelu, geluTanh, relu } from "./activations";
 import { add } from "./add";
 import { attention } from "./attention";
 import type { OpDefinition } from "./define";
+import { dpoLoss, sumTexts } from "./dpo-loss";
 import { embedding } from "./embedding";
 import { gatherRows } from "./gather-rows";
 import { layerNorm } from "./layer-norm";
 import { linear, linearBias } from "./linear";
 import { lmLoss } from "./lm-loss";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "./losses";
+import { addLosses, ppoPolicyLoss, ppoValueLoss } from "./ppo-losses";
 import { rope } from "./rope";
+import { tokenLogprob } from "./token-logprob";
 
 export const ops: readonly OpDefinition[] = [
   embedding,
@@ -28,4 +31,10 @@ export const ops: readonly OpDefinition[] = [
   binaryLoss,
   crossEntropyLoss,
   pairwiseLoss,
+  tokenLogprob,
+  ppoPolicyLoss,
+  ppoValueLoss,
+  addLosses,
+  sumTexts,
+  dpoLoss,
 ];
