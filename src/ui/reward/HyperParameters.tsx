@@ -5,8 +5,9 @@ import { IconChevronDown, IconChevronUp } from "@tabler/icons-react";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { lrSchedulerType, rewardObjective } from "../../shared/protocol/config";
-import { ADVANCED_FIELDS, BASIC_FIELDS, type Checked, type Draft, type NumberField } from "./form";
-import { useProblemText, useRangeText } from "./problem-text";
+import { useRangeText } from "../common/range-text";
+import { ADVANCED_FIELDS, BASIC_FIELDS, type Checked, type Draft, type NumberField, rangeOf } from "./form";
+import { useProblemText } from "./problem-text";
 
 export interface HyperParametersProps {
   readonly draft: Draft;
@@ -96,7 +97,7 @@ function TypedNumber({ name, value, problem, onChange }: TypedNumberProps) {
   return (
     <TextInput
       label={t(`fields.${name}.label`)}
-      description={`${t(`fields.${name}.help`)} (${rangeText(name)})`}
+      description={`${t(`fields.${name}.help`)} (${rangeText(rangeOf(name))})`}
       inputMode="decimal"
       autoComplete="off"
       spellCheck={false}

@@ -1,15 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { DEFAULT_RUN } from "../../shared/protocol/defaults";
-import {
-  checkDraft,
-  configToDraft,
-  DEFAULT_DRAFT,
-  type Draft,
-  estimateSteps,
-  type NumberField,
-  rangeOf,
-  readNumber,
-} from "./form";
+import { checkDraft, configToDraft, DEFAULT_DRAFT, type Draft, estimateSteps, type NumberField, rangeOf } from "./form";
 
 const withNumber = (field: NumberField, text: string): Draft => ({
   ...DEFAULT_DRAFT,
@@ -56,17 +47,6 @@ describe("checkDraft", () => {
 
   it("takes an empty test split as none", () => {
     expect(checkDraft({ ...DEFAULT_DRAFT, test: "" }).config?.data.test).toBeNull();
-  });
-});
-
-describe("readNumber", () => {
-  it("reads full-width digits, separators and exponents", () => {
-    expect(readNumber("５ｅ－４")).toBe(5e-4);
-    expect(readNumber("1,024")).toBe(1024);
-    expect(readNumber(" .5 ")).toBe(0.5);
-    expect(readNumber("1e400")).toBeNull();
-    expect(readNumber("0x10")).toBeNull();
-    expect(readNumber("Infinity")).toBeNull();
   });
 });
 

@@ -11,6 +11,7 @@ import {
   runConfig,
 } from "../../shared/protocol/config";
 import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../shared/protocol/defaults";
+import { type Range, readNumber, writeNumber } from "../common/numbers";
 
 /** Fields that are typed as numbers, in the order of the screen. */
 export const BASIC_FIELDS = ["num_train_epochs", "per_device_train_batch_size", "learning_rate", "max_length"] as const;
@@ -54,15 +55,6 @@ export interface Checked {
   /** Null while a field is wrong. */
   readonly config: RunConfig | null;
   readonly problems: ReadonlyMap<Field, FieldProblem>;
-}
-
-export interface Range {
-  readonly integer: boolean;
-  readonly minimum: number | null;
-  readonly maximum: number | null;
-  /** The bound itself is not allowed. */
-  readonly exclusiveMinimum: boolean;
-  readonly exclusiveMaximum: boolean;
 }
 
 const NUMBER_FIELDS: readonly NumberField[] = [...BASIC_FIELDS, ...ADVANCED_FIELDS];
@@ -125,22 +117,6 @@ export function checkDraft(draft: Draft): Checked {
 /** Allowed values of a field, as the schema declares them. */
 export function rangeOf(field: NumberField | "seed"): Range {
   return field === "seed" ? SEED_RANGE : (RANGES.get(field) ?? UNBOUNDED);
-}
-
-/** Accepts what Japanese keyboards produce (full-width digits) and exponents; null if it is no number. */
-export function readNumber(text: string): number | null {
-  const plain = text
-    .normalize("NFKC")
-    .replace(/[\s,_]/g, "")
-    .replace("−", "-");
-  if (plain === "" || !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain)) return null;
-  const value = Number(plain);
-  return Number.isFinite(value) ? value : null;
-}
-
-export function writeNumber(value: number): string {
-  const size = Math.abs(value);
-  return size !== 0 && size < 1e-3 ? value.toExponential().replace("e-0", "e-") : String(value);
 }
 
 /**
