@@ -72,21 +72,49 @@ export class Parameters {
   }
 }
 
-/** The trunk up to and with the final layer norm: hidden states [R,H]. */
+/** How the tokens of a layer see each other: attended values [R,H] of qkv [R,3H]. */
+export type Attend = (layer: number, qkv: Tensor) => Tensor;
+
+/** The trunk up to and with the final layer norm, every token seeing its text up to itself: hidden states [R,H]. */
 export function neoxTrunk(graph: Graph, config: NeoxConfig, parameters: Parameters, inputs: StreamInputs): Tensor {
+  const { segment_start, segment_end, position_ids, inv_freq } = inputs;
+  const heads = config.num_attention_heads;
+  return neoxLayers(graph, config, parameters, inputs.input_ids, (_, qkv) => {
+    const { q, k, v } = splitHeads(graph, config, qkv, { position_ids, inv_freq });
+    return output(graph.apply(attention, { q, k, v, segment_start, segment_end }, { heads }), "y");
+  });
+}
+
+/** q, k, v [R,H] of qkv [R,3H], q and k rotated by their position. */
+export function splitHeads(
+  graph: Graph,
+  config: NeoxConfig,
+  qkv: Tensor,
+  { position_ids, inv_freq }: Pick<StreamInputs, "position_ids" | "inv_freq">,
+): { readonly q: Tensor; readonly k: Tensor; readonly v: Tensor } {
+  const { q, k, v } = graph.apply(rope, { qkv, position_ids, inv_freq }, { heads: config.num_attention_heads });
+  if (!q || !k || !v) throw new Error("rope has outputs q, k, v");
+  return { q, k, v };
+}
+
+/** The trunk with any kind of attention (training sees a stream of texts, generation a cache): hidden states [R,H]. */
+export function neoxLayers(
+  graph: Graph,
+  config: NeoxConfig,
+  parameters: Parameters,
+  input_ids: Tensor,
+  attend: Attend,
+): Tensor {
   const eps = config.layer_norm_eps;
   const sum = (a: Tensor, b: Tensor) => output(graph.apply(add, { a, b }), "y");
-  let hidden = output(graph.apply(embedding, { ids: inputs.input_ids, weight: parameters.get(EMBEDDING) }), "y");
+  let hidden = output(graph.apply(embedding, { ids: input_ids, weight: parameters.get(EMBEDDING) }), "y");
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const prefix = layerPrefix(layer);
-    const attended = selfAttention(
-      graph,
-      config,
-      parameters,
-      inputs,
-      `${prefix}attention.`,
+    const qkv = parameters.linear(
+      `${prefix}attention.query_key_value`,
       parameters.layerNorm(`${prefix}input_layernorm`, hidden, eps),
     );
+    const attended = parameters.linear(`${prefix}attention.dense`, attend(layer, qkv));
     const residual = config.use_parallel_residual ? hidden : sum(attended, hidden);
     const normed = parameters.layerNorm(`${prefix}post_attention_layernorm`, residual, eps);
     const widened = parameters.linear(`${prefix}mlp.dense_h_to_4h`, normed);
@@ -94,23 +122,6 @@ export function neoxTrunk(graph: Graph, config: NeoxConfig, parameters: Paramete
     hidden = config.use_parallel_residual ? sum(sum(mlp, attended), hidden) : sum(mlp, residual);
   }
   return parameters.layerNorm("gpt_neox.final_layer_norm", hidden, eps);
-}
-
-function selfAttention(
-  graph: Graph,
-  config: NeoxConfig,
-  parameters: Parameters,
-  inputs: StreamInputs,
-  prefix: string,
-  x: Tensor,
-): Tensor {
-  const { segment_start, segment_end, position_ids, inv_freq } = inputs;
-  const heads = config.num_attention_heads;
-  const qkv = parameters.linear(`${prefix}query_key_value`, x);
-  const { q, k, v } = graph.apply(rope, { qkv, position_ids, inv_freq }, { heads });
-  if (!q || !k || !v) throw new Error("rope has outputs q, k, v");
-  const attended = output(graph.apply(attention, { q, k, v, segment_start, segment_end }, { heads }), "y");
-  return parameters.linear(`${prefix}dense`, attended);
 }
 
 function activate(graph: Graph, config: NeoxConfig, x: Tensor): Tensor {

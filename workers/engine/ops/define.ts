@@ -76,6 +76,11 @@ export interface OpDefinition {
   readonly saved: readonly string[];
   /** Attributes: numbers that are not sizes of an input (eps, head count, scale). They join the dims by name. */
   readonly attributes: readonly string[];
+  /**
+   * Inputs that the forward changes in place: state that outlives the run. Not differentiable; the reference returns
+   * their new contents under their own names.
+   */
+  readonly updates: readonly string[];
   /** Temporary tensors of the forward and of the backward. */
   readonly scratch: Readonly<Record<string, TensorSpec>>;
   readonly backwardScratch: Readonly<Record<string, TensorSpec>>;
@@ -87,13 +92,14 @@ export interface OpDefinition {
 }
 
 export type OpSpec = Pick<OpDefinition, "name" | "inputs" | "outputs" | "forward" | "reference" | "cases"> &
-  Partial<Pick<OpDefinition, "saved" | "attributes" | "scratch" | "backwardScratch" | "backward">>;
+  Partial<Pick<OpDefinition, "saved" | "attributes" | "updates" | "scratch" | "backwardScratch" | "backward">>;
 
 /** Declares an op and checks that its steps bind only names that exist. */
 export function defineOp(spec: OpSpec): OpDefinition {
   const op: OpDefinition = {
     saved: [],
     attributes: [],
+    updates: [],
     scratch: {},
     backwardScratch: {},
     backward: [],
@@ -107,6 +113,8 @@ export function defineOp(spec: OpSpec): OpDefinition {
       for (const name of Object.values(step.bind))
         if (!known.has(name)) throw new Error(`op ${op.name}: ${phase} binds unknown tensor "${name}"`);
   };
+  for (const name of op.updates)
+    if (!(name in op.inputs)) throw new Error(`op ${op.name}: updates "${name}", which is no input`);
   check(op.forward, plain, "forward");
   check(op.backward, inBackward, "backward");
   return op;

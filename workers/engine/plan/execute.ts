@@ -32,6 +32,8 @@ export interface PlanSpec {
   readonly outputs: readonly Tensor[];
   readonly parameters: ParameterSlices;
   readonly arena: Arena;
+  /** Where each state of the graph is; at least as large as the graph says, rounded up to whole vec4s. */
+  readonly states?: ReadonlyMap<string, BufferSlice>;
 }
 
 /** Bindings cover whole vec4s, so that kernels may read tails as vectors. */
@@ -191,6 +193,7 @@ function assign(
         if (kind === "weight") slices.set(resource, spec.parameters.weight(name));
         else if (kind === "gradient") slices.set(resource, spec.parameters.gradient(name));
         else if (kind === "input") slices.set(resource, { ...input(name), size: bytes });
+        else if (kind === "state") slices.set(resource, { ...stateSlice(spec, name, bytes), size: bytes });
         else slices.set(resource, kind === "seed" ? spec.arena.ones() : spec.arena.zeros(bytes));
       }
     }
@@ -206,6 +209,13 @@ function assign(
     if (slice) slices.set(resource, slice);
   });
   return slices;
+}
+
+function stateSlice({ label, states }: PlanSpec, name: string, bytes: number): BufferSlice {
+  const slice = states?.get(name);
+  if (!slice || slice.size < bytes)
+    throw new Error(`plan ${label}: state "${name}" has ${slice?.size ?? 0} bytes, it needs ${bytes}`);
+  return slice;
 }
 
 function blocksOf(

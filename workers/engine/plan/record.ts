@@ -1,13 +1,14 @@
 /**
  * Recording a model: a plain function calls `graph.apply(op, inputs)` once per op, for one batch shape. Nothing runs here;
- * `schedule.ts` turns the record into steps, `execute.ts` into dispatches. Tensors are values: no op changes its inputs.
+ * `schedule.ts` turns the record into steps, `execute.ts` into dispatches. Tensors are values: no op changes its inputs,
+ * except state (a cache), which outlives the run and which an op changes in place where it says so.
  */
 
 import type { ElementType } from "../kernels/define";
 import type { Dims, OpDefinition, TensorSpec } from "../ops/define";
 import { resolveSize } from "../ops/define";
 
-export type TensorKind = "parameter" | "input" | "value";
+export type TensorKind = "parameter" | "input" | "state" | "value";
 
 /** A tensor of the recorded graph. Sizes are fixed numbers: a graph belongs to one batch shape. */
 export interface Tensor {
@@ -48,6 +49,7 @@ export class Graph {
   readonly tensors: Tensor[] = [];
   readonly parameters = new Map<string, Tensor>();
   readonly inputs = new Map<string, Tensor>();
+  readonly states = new Map<string, Tensor>();
 
   /** A weight, by its Hugging Face name. The same name and shape again is the same tensor (tied weights). */
   parameter(name: string, shape: readonly number[], options: ParameterOptions): Tensor {
@@ -71,6 +73,17 @@ export class Graph {
   }
 
   /**
+   * Memory of the caller that keeps its contents from run to run: ops may read it, and change it where they say so
+   * (`updates`). Ops see it as those recorded before them left it. Never differentiated.
+   */
+  state(name: string, shape: readonly number[], type: ElementType): Tensor {
+    if (this.states.has(name)) throw new Error(`state ${name} recorded twice`);
+    const tensor = this.#tensor(name, "state", shape, type, false);
+    this.states.set(name, tensor);
+    return tensor;
+  }
+
+  /**
    * Records one op. Dims are read off the input shapes and checked against each other; output shapes follow.
    * @param attributes numbers of the op that are not sizes (eps, heads, ...).
    * @throws Error where an input is missing, unknown, of another rank or type, or where two sizes disagree.
@@ -82,6 +95,9 @@ export class Graph {
   ): Record<string, Tensor> {
     const label = `${op.name}#${this.nodes.length}`;
     const dims = inferDims(op, inputs, attributes, label);
+    for (const name of op.updates)
+      if (inputs[name]?.kind !== "state")
+        throw new Error(`${label}: "${name}" is changed in place: it must be a state`);
     const needsGradient = Object.entries(op.inputs).some(
       ([name, spec]) => isDifferentiable(spec) && inputs[name]?.needsGradient === true,
     );

@@ -102,6 +102,17 @@ const two = defineOp({
   cases: [],
 });
 
+/** Changes a cache in place and has no output. */
+const remember = defineOp({
+  name: "remember",
+  inputs: { x: { dims: ["R", "H"] }, cache: { dims: ["R", "H"] } },
+  outputs: {},
+  updates: ["cache"],
+  forward: [step(copy, { x: "x", y: "cache" }, {})],
+  reference,
+  cases: [],
+});
+
 const derive = (graph: Graph, loss: Tensor | undefined, outputs: Tensor[], accumulate = false): Schedule =>
   schedule(graph, { ...(loss ? { loss } : {}), outputs, accumulate, capabilities });
 
@@ -268,6 +279,29 @@ describe("schedule", () => {
     const back = derive(graph, loss, [loss]).steps.find((one) => one.label === "two#1 backward0");
     expect(back?.bindings.a?.resource).toMatchObject({ kind: "zeros", elements: 6 });
     expect(back?.bindings.b?.resource).toMatchObject({ kind: "arena", name: "d two#1.v" });
+  });
+
+  it("keeps every change of a state, in the order of recording, and drops what only leads past them", () => {
+    const { graph, x, w } = inputs();
+    const cache = graph.state("cache", [3, 2], "f32");
+    const a = output(graph.apply(scale, { x, weight: w("a") }), "y");
+    const before = output(graph.apply(sum, { a: cache, b: a }), "y");
+    graph.apply(remember, { x: a, cache });
+    const after = output(graph.apply(sum, { a: cache, b: a }), "y");
+    graph.apply(scale, { x: after, weight: w("b") });
+    const derived = derive(graph, undefined, [before, after]);
+    expect(writes(derived.steps)).toEqual(["scale#0.y =", "sum#1.y =", "cache =", "sum#3.y ="]);
+    expect(writes(derive(graph, undefined, []).steps)).toEqual(["scale#0.y =", "cache ="]);
+    expect(derived.steps[2]?.bindings.y?.resource).toMatchObject({ kind: "state", elements: 6 });
+  });
+
+  it("lets ops change nothing but states", () => {
+    const { graph, x, w } = inputs();
+    const y = output(graph.apply(scale, { x, weight: w("w") }), "y");
+    for (const cache of [x, y]) expect(() => graph.apply(remember, { x, cache })).toThrow(/must be a state/);
+    expect(() => defineOp({ ...remember, updates: ["y"] })).toThrow(/no input/);
+    graph.state("cache", [3, 2], "f32");
+    expect(() => graph.state("cache", [3, 2], "f32")).toThrow(/twice/);
   });
 
   it("checks sizes, types and names while recording", () => {

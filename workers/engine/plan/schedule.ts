@@ -43,6 +43,8 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
         return resource !== undefined && needed.has(resource);
       }),
     );
+    // What outlives the run is always wanted.
+    for (const name of node.op.updates) wanted.add(name);
     if (wanted.size === 0) continue;
     const steps = keepNeeded(expandSteps(node, node.op.forward, capabilities, "forward"), wanted).map((step) =>
       bindStep(step, (name) => {

@@ -9,13 +9,13 @@ import { elementCount, resolveSize } from "../ops/define";
 import type { Node, Tensor } from "./record";
 import { shapeSize } from "./record";
 
-/** weight, gradient and input have a home of their own; arena resources are placed by lifetime. */
-export type ResourceKind = "weight" | "gradient" | "input" | "seed" | "zeros" | "arena";
+/** weight, gradient, input and state have a home of their own; arena resources are placed by lifetime. */
+export type ResourceKind = "weight" | "gradient" | "input" | "state" | "seed" | "zeros" | "arena";
 
 export interface Resource {
   readonly id: number;
   readonly kind: ResourceKind;
-  /** Parameter or input name; for arena resources a label. */
+  /** Name of the parameter, input or state; for arena resources a label. */
   readonly name: string;
   readonly elements: number;
   readonly type: ElementType;
@@ -65,7 +65,7 @@ export class Resources {
 
   /** The value of a tensor. */
   value(tensor: Tensor): Resource {
-    const kind = tensor.kind === "parameter" ? "weight" : tensor.kind === "input" ? "input" : "arena";
+    const kind = ({ parameter: "weight", input: "input", state: "state", value: "arena" } as const)[tensor.kind];
     return this.get(`value ${tensor.id}`, kind, tensor.name, shapeSize(tensor.shape), tensor.type);
   }
 
