@@ -1,6 +1,7 @@
 """Reference numbers for PPO and DPO, in float64: TRL's formulas written out in PyTorch, models by transformers and peft.
 
     python -m nagi_worker.golden_rl OUT_DIR
+    python -m nagi_worker.golden_rl --trl     compares the DPO step with TRL's own trainer
 
 writes `rl.json` (the pure mathematics, and the token ids of the model cases) and `rl.safetensors` (a tiny model with an
 adapter and a value head; log-probabilities, losses, gradients, and weights after whole updates). TRL 1.13 has no PPO any
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ PPO = {
     "vf_coef": 0.3, "num_ppo_epochs": 3,
 }  # fmt: skip
 DPO = {"beta": 0.25, "label_smoothing": 0.1}
+#: TRL 1.13's own sigmoid loss knows no label smoothing (it has in `robust` only; earlier versions had): 0 in the update
+DPO_UPDATE = {"beta": 0.25, "label_smoothing": 0.0}
+DPO_PROMPTS = [3, 2, 4]
 ADAMW = {"learning_rate": 0.01, "betas": [0.9, 0.95], "eps": 1e-6, "weight_decay": 0.1, "max_grad_norm": 0.7}
 
 
@@ -281,16 +286,21 @@ def ppo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
             "scores": scores.tolist(), "epochs": epochs}  # fmt: skip
 
 
+def dpo_texts() -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Completions of the same prompts, as make_texts gives them."""
+    texts = {
+        "chosen": make_texts(DPO_PROMPTS, [4, 6, 1], 34),
+        "rejected": make_texts(DPO_PROMPTS, [2, 7, 5], 35),
+    }
+    for row, prompt in enumerate(DPO_PROMPTS):
+        texts["rejected"][0][row, :prompt] = texts["chosen"][0][row, :prompt]
+    return texts
+
+
 def dpo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Two DPO steps on fixed pairs."""
     policy = Policy()
-    texts = {
-        "chosen": make_texts([3, 2, 4], [4, 6, 1], 34),
-        "rejected": make_texts([3, 2, 4], [2, 7, 5], 35),
-    }
-    prompts = [row[:n] for row, n in zip(texts["chosen"][0].tolist(), [3, 2, 4])]
-    for row, prompt in enumerate(prompts):
-        texts["rejected"][0][row, : len(prompt)] = torch.tensor(prompt)
+    texts = dpo_texts()
     summed = lambda side: (policy(*texts[side][:2], 1.0)["logprobs"] * texts[side][2]).sum(1)  # noqa: E731
     with torch.no_grad(), policy.model.disable_adapter():
         reference = {f"reference_{side}": summed(side) for side in texts}
@@ -298,7 +308,7 @@ def dpo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
     steps = []
     for step in range(2):
         logps = {side: summed(side) for side in texts} | reference
-        metrics = dpo_losses(logps, **DPO)
+        metrics = dpo_losses(logps, **DPO_UPDATE)
         norm, gradients = take_step(policy, optimizer, metrics["loss"])
         steps.append({"grad_norm": norm.item(), **{key: value.item() for key, value in metrics.items()}})
         if step == 0:
@@ -309,7 +319,7 @@ def dpo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
     for name, parameter in policy.trained().items():
         if not name.startswith("v_head"):
             tensors[f"dpo.after.{name}"] = parameter.detach()
-    return {**DPO, "optimizer": ADAMW, "prompts": [3, 2, 4],
+    return {**DPO_UPDATE, "optimizer": ADAMW, "prompts": DPO_PROMPTS,
             "ids": {side: rows(*texts[side][:2]) for side in texts}, "steps": steps}  # fmt: skip
 
 
@@ -340,5 +350,61 @@ def write(folder: Path) -> None:
     save_file({name: value.float().contiguous().clone() for name, value in tensors.items()}, folder / "rl.safetensors")
 
 
+def compare_with_trl() -> dict[str, float]:
+    """Loss, metrics and gradients of the first DPO step by TRL's own DPOTrainer: the largest deviation from ours, each.
+
+    Not part of the tests, since TRL brings a dozen packages along; run it where TRL is installed."""
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    from trl import DPOConfig, DPOTrainer
+
+    texts, tensors = dpo_texts(), {}
+    ours = dpo_update(tensors)["steps"][0]
+    # No word is part of another: special tokens are found inside of words.
+    names = ["<eos>", "<pad>", *(f"w{i}." for i in range(2, MODEL.vocabulary))]
+    words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<pad>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, eos_token="<eos>", pad_token="<pad>", padding_side="right"
+    )
+    spell = lambda ids: "".join(f" {names[token]}" for token in ids)  # noqa: E731
+    chosen, rejected = (rows(*texts[side][:2]) for side in ("chosen", "rejected"))
+    # TRL closes completions with EOS itself.
+    pairs = [
+        {"prompt": spell(a[:n]), "chosen": spell(a[n:-1]), "rejected": spell(b[n:-1])}
+        for a, b, n in zip(chosen, rejected, DPO_PROMPTS)
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = DPOConfig(
+            output_dir=scratch, beta=DPO_UPDATE["beta"], per_device_train_batch_size=len(pairs), use_cpu=True,
+            bf16=False, gradient_checkpointing=False, report_to=[],
+        )  # fmt: skip
+        trainer = DPOTrainer(
+            model=build_model(MODEL), args=arguments, train_dataset=Dataset.from_list(pairs),
+            processing_class=tokenizer, peft_config=LoraConfig(**LORA, lora_dropout=0.0, bias="none"),
+        )  # fmt: skip
+        model = trainer.model.double()
+        adapter = {name: p for name, p in model.named_parameters() if "lora_" in name}
+        start = {name: p.detach() for name, p in Policy().trained().items()}
+        for name, parameter in adapter.items():
+            parameter.data = start[name.replace(".default", "")].clone()
+        batch = next(iter(trainer.get_train_dataloader()))
+        assert sorted(rows(batch["input_ids"], batch["attention_mask"])) == sorted(chosen + rejected)
+        loss = trainer.compute_loss(model.train(), batch)
+        loss.backward()
+        theirs = {"loss": loss.item()} | {key: value[-1] for key, value in trainer._metrics["train"].items()}
+    deviations = {key: abs(theirs[key] - value) for key, value in ours.items() if key != "grad_norm"}
+    for name, parameter in adapter.items():
+        expected = tensors[f"dpo.grad.{name.replace('.default', '')}"]
+        deviations[f"grad {name}"] = (parameter.grad - expected).abs().max().item()
+    return deviations
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "--trl":
+        found = compare_with_trl()
+        print(json.dumps(found, indent=1))
+        # Metrics pass through float32 in TRL.
+        sys.exit(0 if all(value <= 1e-5 for value in found.values()) else 1)
     write(Path(sys.argv[1]))
