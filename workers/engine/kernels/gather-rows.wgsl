@@ -1,6 +1,6 @@
-// y[b] = x[index[b]]: rows of x [*, H] for B indices. Also the embedding lookup.
+// y[b] = x[index[b]]: rows of x [*, H] for B indices. Also the embedding lookup, whose table may be f16.
 struct Params { B: u32, H: u32 }
-@group(0) @binding(0) var<storage, read> x: array<E>;
+@group(0) @binding(0) var<storage, read> x: array<WEIGHTS>;
 @group(0) @binding(1) var<storage, read> index: array<i32>;
 @group(0) @binding(2) var<storage, read_write> y: array<E>;
 @group(0) @binding(3) var<uniform> params: Params;
@@ -14,6 +14,6 @@ fn main(
   let width = params.H / WIDTH;
   let i = (group.y * groups.x + group.x) * 64u + lane;
   if (i < params.B * width) {
-    y[i] = x[u32(index[i / width]) * width + i % width];
+    y[i] = E(x[u32(index[i / width]) * width + i % width]);
   }
 }

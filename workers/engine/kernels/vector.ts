@@ -1,6 +1,6 @@
 /**
  * Kernels in two widths from one file. The WGSL is written over `E` (vec4f or f32) and `WIDTH` (4 or 1); `total(v)` adds
- * up one E. Wide loads are worth much on every adapter; the scalar width takes the sizes that 4 does not divide.
+ * up one E. With an element alias WEIGHT, `WEIGHTS` is an E stored as it. Wide loads are worth much on every adapter; the scalar width takes the sizes that 4 does not divide.
  */
 
 import { defineKernel, type KernelDefinition, type KernelSpec, type Workgroups } from "./define";
@@ -21,8 +21,12 @@ export interface VectorKernelSpec extends Omit<KernelSpec, "workgroups"> {
 const VEC4 = "alias E = vec4f;\nconst WIDTH = 4u;\nfn total(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }\n";
 const SCALAR = "alias E = f32;\nconst WIDTH = 1u;\nfn total(v: E) -> f32 { return v; }\n";
 
+const VEC4_WEIGHTS = "alias WEIGHTS = vec4<WEIGHT>;\n";
+const SCALAR_WEIGHTS = "alias WEIGHTS = WEIGHT;\n";
+
 /** Declares `name` (vec4) and `name.scalar`. */
 export function defineVectorKernel(spec: VectorKernelSpec): VectorKernel {
+  const stored = spec.elements !== undefined && "WEIGHT" in spec.elements;
   const width = (name: string, prelude: string, lanes: number) =>
     defineKernel({
       ...spec,
@@ -30,5 +34,8 @@ export function defineVectorKernel(spec: VectorKernelSpec): VectorKernel {
       source: prelude + spec.source,
       workgroups: (params, overrides) => spec.workgroups(params, lanes, overrides),
     });
-  return { vec4: width(spec.name, VEC4, 4), scalar: width(`${spec.name}.scalar`, SCALAR, 1) };
+  return {
+    vec4: width(spec.name, stored ? VEC4 + VEC4_WEIGHTS : VEC4, 4),
+    scalar: width(`${spec.name}.scalar`, stored ? SCALAR + SCALAR_WEIGHTS : SCALAR, 1),
+  };
 }

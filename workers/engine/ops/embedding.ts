@@ -12,13 +12,24 @@ const tokens: NonNullable<OpCase["inputs"]> = (dims, random) => ({
   ),
 });
 
-/** y[r] = weight[ids[r]]. ids i32 [R], weight [V, H], y [R, H]. Every id must lie in 0 .. V - 1. */
+const gather = byWidth(gatherRows, ["H"]);
+
+/** y[r] = weight[ids[r]]. ids i32 [R], weight [V, H] (f32, or f16 where frozen), y [R, H]. Every id lies in 0 .. V - 1. */
 export const embedding = defineOp({
   name: "embedding",
   inputs: { ids: { dims: ["R"], type: "i32" }, weight: { dims: ["V", "H"] } },
   outputs: { y: { dims: ["R", "H"] } },
   backwardScratch: { links: { dims: ["R", 2], type: "i32" } },
-  forward: [step(byWidth(gatherRows, ["H"]), { x: "weight", index: "ids", y: "y" }, { B: "R", H: "H" })],
+  forward: [
+    step(
+      (dims, capabilities, elements) => ({
+        ...gather(dims, capabilities, elements),
+        elements: { WEIGHT: elements.weight ?? "f32" },
+      }),
+      { x: "weight", index: "ids", y: "y" },
+      { B: "R", H: "H" },
+    ),
+  ],
   backward: [
     step(occurrences, { ids: "ids", links: "links" }, { R: "R" }),
     step(byWidth(fill, [product("V", "H")]), { y: "d_weight" }, { N: product("V", "H"), value: 0 }),
@@ -40,5 +51,7 @@ export const embedding = defineOp({
     { dims: { R: 1, V: 2, H: 1 }, inputs: tokens },
     { dims: { R: 29, V: 11, H: 7 }, inputs: tokens },
     { dims: { R: 131, V: 203, H: 12 }, inputs: tokens },
+    { dims: { R: 29, V: 11, H: 7 }, inputs: tokens, elements: { weight: "f16" } },
+    { dims: { R: 9, V: 33, H: 12 }, inputs: tokens, elements: { weight: "f16" } },
   ],
 });

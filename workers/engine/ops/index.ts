@@ -3,17 +3,22 @@
 import { gelu, geluTanh, relu } from "./activations";
 import { add } from "./add";
 import { attention } from "./attention";
+import { cacheRows } from "./cache-rows";
+import { decodeAttention } from "./decode-attention";
 import type { OpDefinition } from "./define";
 import { dpoLoss, sumTexts } from "./dpo-loss";
+import { dropout } from "./dropout";
 import { embedding } from "./embedding";
 import { gatherRows } from "./gather-rows";
 import { layerNorm } from "./layer-norm";
-import { linear, linearBias } from "./linear";
-import { lmLoss } from "./lm-loss";
+import { linear, linearBias, linearBiasLora, linearLora } from "./linear";
+import { lmLoss, lmLossLora } from "./lm-loss";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "./losses";
 import { addLosses, ppoPolicyLoss, ppoValueLoss } from "./ppo-losses";
 import { rope } from "./rope";
-import { tokenLogprob } from "./token-logprob";
+import { sampleToken } from "./sample-token";
+import { scale } from "./scale";
+import { tokenLogprob, tokenLogprobLora } from "./token-logprob";
 
 export const ops: readonly OpDefinition[] = [
   embedding,
@@ -24,17 +29,26 @@ export const ops: readonly OpDefinition[] = [
   add,
   linear,
   linearBias,
+  linearLora,
+  linearBiasLora,
+  scale,
+  dropout,
   attention,
   lmLoss,
+  lmLossLora,
   rope,
   gatherRows,
   binaryLoss,
   crossEntropyLoss,
   pairwiseLoss,
   tokenLogprob,
+  tokenLogprobLora,
   ppoPolicyLoss,
   ppoValueLoss,
   addLosses,
   sumTexts,
   dpoLoss,
+  cacheRows,
+  decodeAttention,
+  sampleToken,
 ];

@@ -1,8 +1,8 @@
 /** Walking over a vocabulary in chunks, so that logits [tokens, V] are never in memory. Shared by the ops that need logits. */
 
-import type { Dims, OpCase, Step } from "./define";
+import type { Dims, HostTensors, OpCase, Step, TensorSpec } from "./define";
 import { matmulStep } from "./linear";
-import { size } from "./sizes";
+import { size, tensor } from "./sizes";
 
 /** Most chunks the steps are declared for; larger vocabularies get longer chunks. */
 const MOST_CHUNKS = 32;
@@ -26,19 +26,30 @@ export const first = (chunk: number) => (dims: Dims) => chunk * chunkLength(dims
 export const length = (chunk: number) => (dims: Dims) =>
   Math.min(chunkLength(dims), size(dims, "V") - first(chunk)(dims));
 
-type Parts = readonly ("weight" | "d_weight" | "logits" | "backward_logits")[];
+type Logits = "logits" | "backward_logits";
+type Parts = readonly ("weight" | "d_weight" | "lora_b" | "d_lora_b" | Logits)[];
+
+/** Columns of a tensor that has one row a vocabulary entry. */
+const WIDTHS: Readonly<Record<string, string>> = { weight: "H", d_weight: "H", lora_b: "K", d_lora_b: "K" };
+
+/** Inputs of the LoRA side branch of the output matrix: logits += z [R, K] · lora_b [V, K], transposed. */
+export const sideInputs: Readonly<Record<string, TensorSpec>> = {
+  z: { dims: ["R", "K"] },
+  lora_b: { dims: ["V", "K"] },
+};
 
 /** A step of one chunk: left out where the vocabulary ends before it, binding only the chunk's part of `parts`. */
 export function ofChunk(chunk: number, parts: Parts): Required<Pick<Step, "when" | "slice">> {
   return {
     when: (dims) => first(chunk)(dims) < size(dims, "V"),
     slice: (dims) => {
-      const [H, N] = [size(dims, "H"), length(chunk)(dims)];
+      const N = length(chunk)(dims);
       return Object.fromEntries(
-        parts.map((name) => [
-          name,
-          name === "weight" || name === "d_weight" ? [first(chunk)(dims) * H, N * H] : [0, size(dims, "R") * N],
-        ]),
+        parts.map((name) => {
+          const width = WIDTHS[name];
+          if (width === undefined) return [name, [0, size(dims, "R") * N]];
+          return [name, [first(chunk)(dims) * size(dims, width), N * size(dims, width)]];
+        }),
       );
     },
   };
@@ -46,24 +57,44 @@ export function ofChunk(chunk: number, parts: Parts): Required<Pick<Step, "when"
 
 export const chunks = Array.from({ length: MOST_CHUNKS }, (_, chunk) => chunk);
 
-/** logits [R, N] of one chunk = h [R, H] · its rows of weight [V, H], transposed. */
-export const chunkLogits = (chunk: number, out: "logits" | "backward_logits") =>
-  matmulStep("NT", { a: "h", b: "weight", out }, { M: "R", N: length(chunk), K: "H" }, ofChunk(chunk, ["weight", out]));
+/** logits [R, N] of one chunk = h [R, H] · its rows of weight [V, H], transposed; `lora`: with the side branch. */
+export const chunkLogits = (chunk: number, out: Logits, lora: boolean): readonly Step[] => [
+  matmulStep("NT", { a: "h", b: "weight", out }, { M: "R", N: length(chunk), K: "H" }, ofChunk(chunk, ["weight", out])),
+  ...(lora
+    ? [
+        matmulStep(
+          "NT",
+          { a: "z", b: "lora_b", out },
+          { M: "R", N: length(chunk), K: "K" },
+          { ...ofChunk(chunk, ["lora_b", out]), add: true },
+        ),
+      ]
+    : []),
+];
 
-/** d_h and d_weight from one chunk's gradient in backward_logits. */
-export const chunkGradients = (chunk: number): readonly Step[] => [
-  matmulStep(
-    "NN",
-    { a: "backward_logits", b: "weight", out: "d_h" },
-    { M: "R", N: "H", K: length(chunk) },
-    ofChunk(chunk, ["backward_logits", "weight"]),
-  ),
-  matmulStep(
-    "TN",
-    { a: "backward_logits", b: "h", out: "d_weight" },
-    { M: length(chunk), N: "H", K: "R" },
-    ofChunk(chunk, ["backward_logits", "d_weight"]),
-  ),
+/** Gradients of `by` [R, width] and of its rows of `matrix` [V, width] from one chunk's gradient in backward_logits. */
+const gradients = (chunk: number, by: "h" | "z", matrix: "weight" | "lora_b"): readonly Step[] => {
+  const width = WIDTHS[matrix] ?? "";
+  return [
+    matmulStep(
+      "NN",
+      { a: "backward_logits", b: matrix, out: `d_${by}` },
+      { M: "R", N: width, K: length(chunk) },
+      ofChunk(chunk, ["backward_logits", matrix]),
+    ),
+    matmulStep(
+      "TN",
+      { a: "backward_logits", b: by, out: `d_${matrix}` },
+      { M: length(chunk), N: width, K: "R" },
+      ofChunk(chunk, ["backward_logits", `d_${matrix}`]),
+    ),
+  ];
+};
+
+/** d_h and d_weight (`lora`: d_z and d_lora_b too) from one chunk's gradient in backward_logits. */
+export const chunkGradients = (chunk: number, lora: boolean): readonly Step[] => [
+  ...gradients(chunk, "h", "weight"),
+  ...(lora ? gradients(chunk, "z", "lora_b") : []),
 ];
 
 /** Random targets, every third ignored, the first and the last entry of the vocabulary among them. */
@@ -76,13 +107,19 @@ export const someTargets: NonNullable<OpCase["inputs"]> = (dims, random) => {
   };
 };
 
-/** The logits [V] of row r in float64. */
-export function rowLogits(h: Float64Array, weight: Float64Array, r: number, H: number, V: number): Float64Array {
-  return Float64Array.from({ length: V }, (_, v) => {
-    let sum = 0;
-    for (let i = 0; i < H; i++) sum += (h[r * H + i] ?? Number.NaN) * (weight[v * H + i] ?? Number.NaN);
-    return sum;
-  });
+/** The logits [V] of row r in float64, the side branch included where there is one. */
+export function rowLogits(inputs: HostTensors, dims: Dims, r: number): Float64Array {
+  const product = (by: string, matrix: string, width: number) => {
+    const [x, w] = [tensor(inputs, by), tensor(inputs, matrix)];
+    return (v: number) => {
+      let sum = 0;
+      for (let i = 0; i < width; i++) sum += (x[r * width + i] ?? Number.NaN) * (w[v * width + i] ?? Number.NaN);
+      return sum;
+    };
+  };
+  const main = product("h", "weight", size(dims, "H"));
+  const side = dims.K === undefined ? () => 0 : product("z", "lora_b", dims.K);
+  return Float64Array.from({ length: size(dims, "V") }, (_, v) => main(v) + side(v));
 }
 
 /** log of the sum of exp, in float64. */

@@ -184,7 +184,9 @@ class Walk {
     const canAdd = "ACCUMULATE" in step.kernel.overrides;
     const distinct = new Set([...later.values()].map((binding) => binding.resource)).size === later.size;
     if (later.size === 0 || (canAdd && first.length === 0 && distinct)) {
-      this.steps.push(canAdd ? withOverride(plain, later.size > 0 ? 1 : 0) : plain);
+      // A step that writes scratch alone keeps its own override: the op knows what it adds to.
+      const writes = later.size + first.length > 0;
+      this.steps.push(canAdd && writes ? withOverride(plain, later.size > 0 ? 1 : 0) : plain);
       return;
     }
     // One kernel, two treatments (or a kernel that cannot add): write the later contributions aside and add them.
