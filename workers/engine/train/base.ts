@@ -1,65 +1,78 @@
-/** The weights a reward run starts from: a checkpoint's, or fresh ones of the same shape. */
-import {
-  BASE_SLOT,
-  type RewardObjective,
-  type RewardStageConfig,
-  type RunConfig,
-} from "../../../src/shared/protocol/config";
+/** The weights a stage starts from: a checkpoint's, or fresh ones of the same shape. */
+import { BASE_SLOT, type RunConfig } from "../../../src/shared/protocol/config";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
-import { type ExpectedTensor, loadModel } from "../io/hf-model";
-import type { FileSource } from "../io/source";
-import { LABELS } from "../model/heads";
+import { type ExpectedTensor, loadModel, readTokenizerFiles } from "../io/hf-model";
+import { type FileSource, readJson } from "../io/source";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
-import { drawParameters, neoxParameterShapes, SCORE } from "../model/shapes";
+import { drawParameters, type HeadSpec, neoxParameterShapes, SCORE } from "../model/shapes";
 import { stream } from "./streams";
 
-export interface BaseModel {
+export interface BaseDescription {
   readonly config: NeoxConfig;
   readonly configJson: Readonly<Record<string, unknown>>;
-  /** By Hugging Face name, score.weight included. */
-  readonly tensors: Map<string, Float32Array>;
   readonly tokenizer: Tokenizer;
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
 }
 
-function parameterShapes(configJson: unknown, objective: RewardObjective): Map<string, readonly number[]> {
-  return neoxParameterShapes(parseNeoxConfig(configJson), { kind: "reward", num_labels: LABELS[objective] });
+export interface BaseModel extends BaseDescription {
+  /** By Hugging Face name; with a reward head score.weight included. */
+  readonly tensors: Map<string, Float32Array>;
+}
+
+/** Everything but the weights. Throws model.bad_config, model.unknown_architecture, model.bad_tokenizer. */
+export async function describeBase(source: FileSource): Promise<BaseDescription> {
+  const json = await readJson(source, "config.json", "model.bad_config");
+  const tokenizerFiles = await readTokenizerFiles(source);
+  return {
+    config: parseNeoxConfig(json),
+    configJson: asObject(json),
+    tokenizer: await loadTokenizer(tokenizerFiles),
+    tokenizerFiles,
+  };
+}
+
+/** Loads config, tokenizer and weights as they are stored. Throws model.* where the checkpoint is not usable. */
+export async function loadWeights(source: FileSource, head: HeadSpec): Promise<BaseModel> {
+  // A score head may be missing: training draws it.
+  const expected = (configJson: unknown): ExpectedTensor[] =>
+    [...neoxParameterShapes(parseNeoxConfig(configJson), head)].map(([name, shape]) => ({
+      name,
+      shape,
+      optional: name === SCORE,
+    }));
+  const loaded = await loadModel(source, { expected });
+  return {
+    config: parseNeoxConfig(loaded.configJson),
+    configJson: asObject(loaded.configJson),
+    tensors: loaded.tensors,
+    tokenizer: await loadTokenizer(loaded.tokenizerFiles),
+    tokenizerFiles: loaded.tokenizerFiles,
+  };
 }
 
 /**
- * Loads config, tokenizer and weights. `init: "random"` draws all weights with the run's seed, as transformers does;
- * a base without a score head gets one from a stream of its own, so that both kinds of run start with the same head.
- * Throws model.* where the checkpoint is not usable.
+ * What a stage starts from. Where its slot is the run's base and that has `init: "random"`, all weights are drawn with
+ * the run's seed, as transformers does; a model without a score head gets one from a stream of its own, so that both
+ * kinds of run start with the same head. Throws model.* where the checkpoint is not usable.
  */
 export async function loadBase(
   source: FileSource,
   run: Pick<RunConfig, "seed" | "model">,
-  stage: Pick<RewardStageConfig, "objective" | "model">,
+  { slot, head }: { /** The stage's `model`. */ readonly slot: string; readonly head: HeadSpec },
 ): Promise<BaseModel> {
-  const { objective } = stage;
-  const expected = (configJson: unknown): ExpectedTensor[] =>
-    [...parameterShapes(configJson, objective)].map(([name, shape]) => ({ name, shape, optional: name === SCORE }));
-  const loaded = await loadModel(source, { expected });
-  const config = parseNeoxConfig(loaded.configJson);
-  const shapes = parameterShapes(loaded.configJson, objective);
-  const head = new Map([...shapes].filter(([name]) => name === SCORE));
-  const trunk = new Map([...shapes].filter(([name]) => name !== SCORE));
-  const draw = (which: "score" | "weights", of: typeof shapes) => {
+  const loaded = await loadWeights(source, head);
+  const shapes = neoxParameterShapes(loaded.config, head);
+  const draw = (which: "score" | "weights", wanted: (name: string) => boolean) => {
     const random = stream(run.seed, which);
-    return drawParameters(of, config.initializer_range, () => random.normal());
+    const some = new Map([...shapes].filter(([name]) => wanted(name)));
+    return drawParameters(some, loaded.config.initializer_range, () => random.normal());
   };
-  const drawnHead = draw("score", head);
+  const drawnHead = draw("score", (name) => name === SCORE);
   const tensors =
-    run.model.init === "random" && stage.model === BASE_SLOT
-      ? new Map([...draw("weights", trunk), ...drawnHead])
+    run.model.init === "random" && slot === BASE_SLOT
+      ? new Map([...draw("weights", (name) => name !== SCORE), ...drawnHead])
       : new Map([...drawnHead, ...loaded.tensors]);
-  return {
-    config,
-    configJson: asObject(loaded.configJson),
-    tensors,
-    tokenizer: await loadTokenizer(loaded.tokenizerFiles),
-    tokenizerFiles: loaded.tokenizerFiles,
-  };
+  return { ...loaded, tensors };
 }
 
 function asObject(json: unknown): Readonly<Record<string, unknown>> {

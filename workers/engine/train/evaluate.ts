@@ -7,7 +7,7 @@ import type { CalibrationBin, Metrics } from "../../../src/shared/protocol/event
 import { areaUnderCurve } from "../../../src/shared/stats/auc";
 import { calibrationBins, expectedCalibrationError, sigmoid } from "../../../src/shared/stats/calibration";
 import { accuracy } from "../../../src/shared/stats/classification";
-import { pearson } from "../../../src/shared/stats/correlation";
+import { pearson, spearman } from "../../../src/shared/stats/correlation";
 import type { Pair } from "./pairs";
 
 /** A split with its rewards; the arrays run in parallel. */
@@ -103,6 +103,7 @@ export function evaluationMetrics(
     max_reward: rewards.reduce((most, reward) => Math.max(most, reward), Number.NEGATIVE_INFINITY),
     margin: positive === null || negative === null ? null : positive - negative,
     length_correlation: pearson(rewards, lengths),
+    length_rank_correlation: spearman(rewards, lengths),
     calibration_error: expectedCalibrationError(calibration(scored, threshold)),
   };
   if (objective === "pairwise") {

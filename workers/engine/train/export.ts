@@ -1,16 +1,16 @@
-/** The trained model as transformers loads it: GPTNeoXForSequenceClassification. */
+/** A trained reward model as transformers loads it: GPTNeoXForSequenceClassification. */
 import { NagiError } from "../../../src/shared/errors";
 import type { RewardStageConfig } from "../../../src/shared/protocol/config";
-import { loadTokenizer } from "../data/tokenizer";
 import { decodeCheckpoint } from "../io/checkpoint";
-import { readTokenizerFiles, saveModel } from "../io/hf-model";
-import { type FileSource, readJson } from "../io/source";
+import { saveModel } from "../io/hf-model";
+import type { FileSource } from "../io/source";
 import { LABELS } from "../model/heads";
-import { parseNeoxConfig } from "../model/neox-config";
 import { neoxParameterShapes } from "../model/shapes";
+import { type BaseModel, describeBase } from "./base";
+import { parseState, rewardState } from "./state";
 
 export interface ExportInput {
-  readonly stage: Pick<RewardStageConfig, "objective">;
+  readonly stage: RewardStageConfig;
   /** The base model's folder. */
   readonly model: FileSource;
   /** The bytes that RunStorage.saveCheckpoint was given. */
@@ -21,16 +21,27 @@ export interface ExportInput {
  * Files by path: config.json, model.safetensors (float32), the tokenizer. One label gives one logit, the reward; two
  * labels are negative and positive. Rejects with storage.corrupt and model.*.
  */
-export async function exportRewardModel({
-  stage,
-  model,
-  checkpoint,
-}: ExportInput): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-  const { weights } = await decodeCheckpoint(checkpoint, "checkpoint");
-  const configJson = await readJson(model, "config.json", "model.bad_config");
-  const neox = parseNeoxConfig(configJson);
-  const num_labels = LABELS[stage.objective];
-  const tensors = [...neoxParameterShapes(neox, { kind: "reward", num_labels })].map(([name, shape]) => {
+export async function exportRewardModel(input: ExportInput): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  const { weights, state } = await decodeCheckpoint(input.checkpoint, "checkpoint");
+  const { threshold } = parseState(rewardState, state);
+  return rewardModelFiles(input.stage, { base: await describeBase(input.model), weights, threshold });
+}
+
+export interface RewardWeights {
+  readonly base: Pick<BaseModel, "config" | "configJson" | "tokenizer" | "tokenizerFiles">;
+  /** By Hugging Face name. */
+  readonly weights: ReadonlyMap<string, Float32Array>;
+  /** Reward from which on a text counts as positive. */
+  readonly threshold: number;
+}
+
+/** The same from the weights at hand. Throws model.tensor_missing. */
+export function rewardModelFiles(
+  { objective, max_length }: RewardStageConfig,
+  { base, weights, threshold }: RewardWeights,
+): Map<string, Uint8Array<ArrayBuffer>> {
+  const num_labels = LABELS[objective];
+  const tensors = [...neoxParameterShapes(base.config, { kind: "reward", num_labels })].map(([name, shape]) => {
     const data = weights.get(name);
     if (!data)
       throw new NagiError("model.tensor_missing", `The checkpoint has no tensor ${name}. Start the run again.`, {
@@ -39,14 +50,15 @@ export async function exportRewardModel({
       });
     return { name, shape, data };
   });
-  const tokenizerFiles = await readTokenizerFiles(model);
-  const { padId } = await loadTokenizer(tokenizerFiles);
   return saveModel({
-    configJson: Object.fromEntries(Object.entries(configJson ?? {})),
+    configJson: { ...base.configJson, [REWARD_FACTS]: { threshold, max_length } },
     architecture: "GPTNeoXForSequenceClassification",
     labels: num_labels === 1 ? ["reward"] : ["negative", "positive"],
-    padTokenId: neox.pad_token_id ?? padId,
+    padTokenId: base.config.pad_token_id ?? base.tokenizer.padId,
     tensors,
-    tokenizerFiles,
+    tokenizerFiles: base.tokenizerFiles,
   });
 }
+
+/** Field of config.json for what transformers has no name for; transformers keeps it. */
+export const REWARD_FACTS = "nagi_reward";

@@ -67,8 +67,12 @@ describe("a run from start to end", () => {
     });
     const desk = newDesk();
     await desk.run(gpu, config);
-    const base = await loadBase(model, config, { objective: "binary", model: "base" });
-    const { train, validation, test } = await readSplits(tinyData, base.tokenizer, 32);
+    const base = await loadBase(model, config, { slot: "base", head: { kind: "reward", num_labels: 1 } });
+    const { train, validation, test } = await readSplits(tinyData, base.tokenizer, {
+      maxLength: 32,
+      rows: null,
+      seed: 5,
+    });
     const limits = batchLimits([train, validation, ...(test ? [test] : [])], "binary", 4);
     const trainer = await Trainer.create(gpu, base.config, base.tensors, {
       task: "reward",

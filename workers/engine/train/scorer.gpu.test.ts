@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rewardStageOf } from "../../../src/shared/protocol/config";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
 import { decodeCheckpoint } from "../io/checkpoint";
@@ -27,7 +28,8 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
   it("scores the validation rows as the run did, and exports what it trained", async () => {
     const desk = new Desk(model);
     const config = tinyConfig({ objective, max_steps: 8 });
-    const stage = { objective, max_length: 32 };
+    const stage = rewardStageOf(config);
+    if (!stage) throw new Error("no reward stage");
     await desk.run(gpu, config);
     const checkpoint = desk.saved.at(-1)?.bytes ?? new Uint8Array();
     const [result] = desk.of("result");

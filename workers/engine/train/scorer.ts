@@ -5,13 +5,13 @@ import { encodeText } from "../data/batches";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
 import type { Gpu } from "../gpu/gpu";
 import { decodeCheckpoint } from "../io/checkpoint";
-import { readTokenizerFiles } from "../io/hf-model";
+import { loadModel, readTokenizerFiles } from "../io/hf-model";
 import { type FileSource, readJson } from "../io/source";
-import { parseNeoxConfig } from "../model/neox-config";
-import { SCORE } from "../model/shapes";
+import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
+import { neoxParameterShapes, SCORE } from "../model/shapes";
 import { DeviceGuard } from "./guard";
 import { type RewardReader, readRewards } from "./score";
-import { parseState } from "./state";
+import { parseState, rewardState } from "./state";
 import { Trainer } from "./trainer";
 
 /** Tokens and texts of one forward pass, unless a single text may be longer. */
@@ -24,6 +24,22 @@ export interface ScorerInput {
   readonly model: FileSource;
   /** The bytes that RunStorage.saveCheckpoint was given. */
   readonly checkpoint: Uint8Array;
+}
+
+export interface ModelScorerInput {
+  readonly gpu: Gpu;
+  readonly model: FileSource;
+  /** Tokens, EOS included. */
+  readonly max_length: number;
+}
+
+interface Weights {
+  readonly gpu: Gpu;
+  readonly neox: NeoxConfig;
+  readonly tensors: ReadonlyMap<string, Float32Array>;
+  readonly tokenizer: Tokenizer;
+  readonly objective: "binary" | "cross-entropy";
+  readonly threshold: number;
 }
 
 export interface TextScore {
@@ -52,16 +68,42 @@ export class RewardScorer {
    */
   static async open({ stage, gpu, model, checkpoint }: ScorerInput): Promise<RewardScorer> {
     const { weights, state } = await decodeCheckpoint(checkpoint, "checkpoint");
-    const { threshold } = parseState(state);
+    const { threshold } = parseState(rewardState, state);
     const neox = parseNeoxConfig(await readJson(model, "config.json", "model.bad_config"));
     const tokenizer = await loadTokenizer(await readTokenizerFiles(model));
-    const maxLength = Math.min(stage.max_length, neox.max_position_embeddings);
     // Scores of single texts: a pairwise model is read like a binary one.
     const objective = stage.objective === "pairwise" ? "binary" : stage.objective;
+    return RewardScorer.#create({ gpu, neox, tensors: weights, tokenizer, objective, threshold }, stage.max_length);
+  }
+
+  /**
+   * A reward model in Hugging Face layout (GPTNeoXForSequenceClassification): one label is read as the reward, two as
+   * negative and positive. Its threshold is 0. Rejects with model.*, gpu.*.
+   * @param max_length longer texts are cut
+   */
+  static async load({ gpu, model, max_length }: ModelScorerInput): Promise<RewardScorer> {
+    const shapes = (configJson: unknown) => {
+      const config = parseNeoxConfig(configJson);
+      return neoxParameterShapes(config, { kind: "reward", num_labels: config.num_labels ?? 1 });
+    };
+    const loaded = await loadModel(model, {
+      expected: (configJson) => [...shapes(configJson)].map(([name, shape]) => ({ name, shape })),
+    });
+    const neox = parseNeoxConfig(loaded.configJson);
+    const tokenizer = await loadTokenizer(loaded.tokenizerFiles);
+    const objective = neox.num_labels === 2 ? "cross-entropy" : "binary";
+    return RewardScorer.#create({ gpu, neox, tensors: loaded.tensors, tokenizer, objective, threshold: 0 }, max_length);
+  }
+
+  static async #create(
+    { gpu, neox, tensors, tokenizer, objective, threshold }: Weights,
+    max_length: number,
+  ): Promise<RewardScorer> {
+    const maxLength = Math.min(max_length, neox.max_position_embeddings);
     const limits = { max_tokens: Math.max(FORWARD.tokens, maxLength), max_texts: FORWARD.texts };
     const guard = new DeviceGuard(gpu);
     const trainer = await guard.wait(
-      Trainer.create(gpu, neox, weights, {
+      Trainer.create(gpu, neox, tensors, {
         task: "reward",
         objective,
         optimizer: { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 0 },
