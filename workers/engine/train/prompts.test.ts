@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
+import { Random } from "../../../src/shared/stats/random";
 import { createTokenizer, type Tokenizer } from "../data/tokenizer";
-import { promptOf, promptsOf, writtenText } from "./prompts";
+import { drawPrompts, promptOf, promptsOf, writtenText } from "./prompts";
 
 const file = (name: string) =>
   readFileSync(new URL(`../../../public/models/nagi-base/${name}`, import.meta.url), "utf8");
@@ -36,5 +37,25 @@ describe("prompts", () => {
     if (!prompt) throw new Error("no prompt");
     const more = Int32Array.from([...tokenizer.encode("商品でした。"), tokenizer.eosId]);
     expect(writtenText(tokenizer, prompt, more)).toEqual({ whole: "とても良い商品でした。", text: "商品でした。" });
+  });
+});
+
+describe("drawPrompts", () => {
+  const texts = Array.from({ length: 30 }, (_, index) => `${"良悪新古大小長短高安"[index % 10]}い品${index}`);
+  const draw = (count: number, seed: number) =>
+    drawPrompts(tokenizer, texts, { unit: "characters", length: 3 }, count, Random.seeded(seed)).map(
+      ({ text }) => text,
+    );
+
+  it("gives each prompt once, as many as asked for", () => {
+    expect(draw(4, 1)).toHaveLength(4);
+    const all = draw(100, 1);
+    expect(all).toHaveLength(10);
+    expect(new Set(all).size).toBe(10);
+  });
+
+  it("is decided by the seed alone", () => {
+    expect(draw(8, 1)).toEqual(draw(8, 1));
+    expect(draw(8, 1)).not.toEqual(draw(8, 2));
   });
 });

@@ -1,5 +1,6 @@
 /** Prompts cut from texts, and continuations put behind them. */
 import type { PromptConfig } from "../../../src/shared/protocol/config";
+import type { Random } from "../../../src/shared/stats/random";
 import type { Tokenizer } from "../data/tokenizer";
 
 export interface Prompt {
@@ -17,6 +18,26 @@ export function promptOf(tokenizer: Tokenizer, text: string, { unit, length }: P
   }
   const ids = Int32Array.from(tokenizer.encode(text).slice(0, length));
   return ids.length === 0 ? null : { text: tokenizer.decode([...ids]), ids };
+}
+
+/**
+ * Up to `count` different prompts of texts in random order; fewer where the texts have no more.
+ * @param random its state decides which
+ */
+export function drawPrompts(
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  config: PromptConfig,
+  count: number,
+  random: Random,
+): Prompt[] {
+  const prompts = new Map<string, Prompt>();
+  for (const text of random.shuffle([...texts])) {
+    if (prompts.size >= count) break;
+    const prompt = promptOf(tokenizer, text, config);
+    if (prompt && !prompts.has(prompt.text)) prompts.set(prompt.text, prompt);
+  }
+  return [...prompts.values()];
 }
 
 /** The prompts of texts, in their order; empty texts have none. */
