@@ -30,7 +30,7 @@ export interface BatchLimits {
 }
 
 /** Largest micro-batch in tokens, unless one text or pair alone is longer: bounds the memory of activations. */
-const MICRO_BATCH_TOKENS = 2048;
+export const MICRO_BATCH_TOKENS = 2048;
 
 /**
  * Room for the longest texts that can meet in a micro-batch. Where that is more than the bound, a micro-batch is split:
@@ -52,17 +52,15 @@ export function batchLimits(
 
 const word = z.int().min(0).max(4_294_967_295);
 
-/** One cursor over the texts, or (pairwise) one over the positive and one over the negative texts. */
-export const samplerState = z
-  .array(
-    z.strictObject({
-      epoch: z.int().min(0),
-      position: z.int().min(0),
-      random: z.tuple([word, word, word, word]),
-    }),
-  )
-  .min(1)
-  .max(2);
+/** Where a BatchCursor stands. */
+export const cursorState = z.strictObject({
+  epoch: z.int().min(0),
+  position: z.int().min(0),
+  random: z.tuple([word, word, word, word]),
+});
+
+/** One cursor over the texts or pairs, or (pairs drawn from labels) one over each label's texts. */
+export const samplerState = z.array(cursorState).min(1).max(2);
 
 /** Indices of texts: one, or [chosen, rejected]. */
 type Item = readonly number[];
