@@ -50,6 +50,11 @@ export const ERROR_CODES = [
   "run.interrupted",
   // verify
   "case.invalid",
+  // people's votes. details: session, path, problem; file, line, field, problem; file, line, found; file
+  "rating.invalid",
+  "votes.bad_line",
+  "votes.models",
+  "votes.empty",
   "internal",
 ] as const;
 
