@@ -5,7 +5,14 @@
 import { NagiError } from "../shared/errors";
 import type { StudioBackend } from "../shared/protocol/library";
 
-export type { DatasetSummary, ModelSummary, StorageUse, TrainBackend } from "../shared/protocol/backend";
+export type {
+  ArtefactBackend,
+  DatasetSummary,
+  ModelSummary,
+  StorageUse,
+  TextReward,
+  TrainBackend,
+} from "../shared/protocol/backend";
 export type {
   DatasetEntry,
   DatasetImport,
@@ -13,7 +20,10 @@ export type {
   ModelEntry,
   ModelImport,
   StudioBackend,
+  StudioChange,
 } from "../shared/protocol/library";
+
+export type { LineageNode, PipelineBackend, PipelineRecord, PipelineStage } from "../shared/protocol/pipeline";
 
 let provided: StudioBackend | undefined;
 

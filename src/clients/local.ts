@@ -6,7 +6,7 @@ import { proxy, type Remote, wrap } from "comlink";
 import { installErrorTransfer } from "../shared/comlink-errors";
 import { NagiError } from "../shared/errors";
 import type { RunEvent } from "../shared/protocol/events";
-import type { StudioBackend } from "../shared/protocol/library";
+import { type StudioBackend, type StudioChange, studioChange } from "../shared/protocol/library";
 import type { WorkerApi } from "../shared/protocol/worker";
 
 export interface LocalBackendOptions {
@@ -28,6 +28,8 @@ interface Connection {
   /** Rejects when the worker dies, never resolves. */
   readonly death: Promise<never>;
   readonly ready: Promise<void>;
+  /** Set once somebody wants to know of changes. */
+  watching: Promise<void> | null;
 }
 
 interface LiveSubscription {
@@ -42,6 +44,7 @@ interface LiveSubscription {
 class WorkerLink {
   #connection: Connection | null = null;
   readonly #subscriptions = new Set<LiveSubscription>();
+  readonly #watchers = new Set<(change: StudioChange) => void>();
 
   constructor(private readonly options: LocalBackendOptions) {
     installErrorTransfer();
@@ -68,6 +71,30 @@ class WorkerLink {
       const { id } = subscription;
       if (id !== null) this.call((remote) => remote.unsubscribe(id)).catch(() => undefined);
     };
+  }
+
+  /** Tells of every change of a list; a worker that is started anew is watched again. */
+  async watch(listener: (change: StudioChange) => void): Promise<() => void> {
+    this.#watchers.add(listener);
+    try {
+      // Connecting watches; a worker that runs already is watched once.
+      await this.call((remote) => this.#watched(remote));
+    } catch (error) {
+      this.#watchers.delete(listener);
+      throw error;
+    }
+    return () => void this.#watchers.delete(listener);
+  }
+
+  #watched(remote: Remote<WorkerApi>): Promise<void> {
+    const connection = this.#connection;
+    if (connection?.remote !== remote) return Promise.resolve();
+    connection.watching ??= remote.watch(
+      proxy((change: StudioChange) => {
+        for (const listener of this.#watchers) listener(change);
+      }),
+    );
+    return connection.watching;
   }
 
   async #attach(remote: Remote<WorkerApi>, subscription: LiveSubscription): Promise<void> {
@@ -105,7 +132,7 @@ class WorkerLink {
     const ready = remote.connect(this.options.base ?? new URL(import.meta.env.BASE_URL, document.baseURI).href);
     // A connection that failed (storage denied, say) is tried again with the next call.
     ready.catch(() => this.#bury(worker));
-    const connection = { worker, remote, death, ready };
+    const connection: Connection = { worker, remote, death, ready, watching: null };
     this.#connection = connection;
     void this.#resubscribe(connection);
     return connection;
@@ -120,6 +147,10 @@ class WorkerLink {
       // Runs that died with the old worker become paused while they are listed, before their events are read.
       if (earlier.length > 0) await remote.listRuns();
       for (const subscription of earlier) await this.#attach(remote, subscription);
+      if (this.#watchers.size > 0) {
+        await this.#watched(remote);
+        for (const change of studioChange.options) for (const listener of this.#watchers) listener(change);
+      }
     } catch {
       // The call that started this worker fails in the same way and tells.
     }
@@ -149,6 +180,21 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     inspectDataset: (reference) => link.call((remote) => remote.inspectDataset(reference)),
     inspectModel: (reference) => link.call((remote) => remote.inspectModel(reference)),
     storage: () => link.call((remote) => remote.storage()),
+    listArtefacts: () => link.call((remote) => remote.listArtefacts()),
+    artefact: (id) => link.call((remote) => remote.artefact(id)),
+    exportArtefact: (id) => link.call((remote) => remote.exportArtefact(id)),
+    deleteArtefact: (id) => link.call((remote) => remote.deleteArtefact(id)),
+    lineage: (id) => link.call((remote) => remote.lineage(id)),
+    generations: (id) => link.call((remote) => remote.generations(id)),
+    scoreArtefact: (id, texts) => link.call((remote) => remote.scoreArtefact(id, texts)),
+    listPipelines: () => link.call((remote) => remote.listPipelines()),
+    createPipeline: (config, options) => link.call((remote) => remote.createPipeline(config, options)),
+    runPipeline: (pipelineId) => link.call((remote) => remote.runPipeline(pipelineId)),
+    runPipelineFrom: (pipelineId, stage) => link.call((remote) => remote.runPipelineFrom(pipelineId, stage)),
+    pausePipeline: (pipelineId) => link.call((remote) => remote.pausePipeline(pipelineId)),
+    stopPipeline: (pipelineId) => link.call((remote) => remote.stopPipeline(pipelineId)),
+    deletePipeline: (pipelineId, options) => link.call((remote) => remote.deletePipeline(pipelineId, options)),
+    changes: (listener) => link.watch(listener),
     listDatasets: () => link.call((remote) => remote.listDatasets()),
     importDataset: (request) => link.call((remote) => remote.importDataset(request)),
     deleteDataset: (id) => link.call((remote) => remote.deleteDataset(id)),

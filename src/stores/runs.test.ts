@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { provideBackend, type StudioBackend } from "../clients/backend";
+import { EMPTY_BACKEND } from "../clients/scripted";
 import { NagiError } from "../shared/errors";
 import { DEFAULT_RUN } from "../shared/protocol/defaults";
 import type { RunEvent, RunEventBody } from "../shared/protocol/events";
@@ -11,7 +12,12 @@ type Listener = (events: readonly RunEvent[]) => void;
 const record = (run_id: string, created: number, state: RunRecord["state"] = "running"): RunRecord => ({
   run_id,
   config: DEFAULT_RUN,
+  stage: "reward",
+  pipeline_id: null,
+  inputs: { model: "bundled:nagi-base" },
+  artefact: null,
   state,
+  error: null,
   created,
   seconds: 0,
   step: 0,
@@ -42,6 +48,7 @@ class ScriptedBackend {
   }
 
   readonly studio: StudioBackend = {
+    ...EMPTY_BACKEND,
     listRuns: async () => {
       if (this.failure !== null) throw this.failure;
       return [...this.records];
@@ -65,19 +72,7 @@ class ScriptedBackend {
       if (stored.length > 0) listener(stored);
       return () => void this.listeners.delete(listener);
     },
-    score: async () => [],
-    scoreSplit: async () => [],
-    exportModel: async () => new Blob(),
-    exportEvents: async () => "",
-    inspectDataset: () => Promise.reject(new NagiError("data.unreadable", "none")),
-    inspectModel: () => Promise.reject(new NagiError("model.file_missing", "none")),
-    storage: async () => ({ usage: 1, quota: 2, runs: [] }),
-    listDatasets: async () => [],
-    importDataset: () => Promise.reject(new NagiError("data.empty", "none")),
-    deleteDataset: async () => undefined,
-    listModels: async () => [],
-    importModel: () => Promise.reject(new NagiError("model.file_missing", "none")),
-    deleteModel: async () => undefined,
+    storage: async () => ({ usage: 1, quota: 2, runs: [], artefacts: [] }),
   };
 }
 
@@ -104,7 +99,7 @@ describe("useRuns", () => {
     expect(runs().runs.map((run) => run.run_id)).toEqual(["paused", "live", "old"]);
     expect(Object.keys(runs().details)).toEqual(["live"]);
     expect(runs().details.live?.log.last("loss")).toBe(0.5);
-    expect(runs().storage).toEqual({ usage: 1, quota: 2, runs: [] });
+    expect(runs().storage).toEqual({ usage: 1, quota: 2, runs: [], artefacts: [] });
   });
 
   it("keeps the error when runs cannot be listed, until they can", async () => {

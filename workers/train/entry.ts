@@ -5,13 +5,17 @@ import { installErrorTransfer } from "../../src/shared/comlink-errors";
 import { openGpu } from "../engine/gpu/request";
 import { openRoot } from "../engine/io/opfs";
 import { runStage } from "../engine/train/run-stage";
+import { ArtefactStore } from "./artefact-store";
+import { Changes } from "./changes";
 import { DatasetLibrary } from "./dataset-library";
 import { EventHub } from "./event-hub";
 import { WebLocks } from "./locks";
 import { ModelLibrary } from "./model-library";
+import { Pipelines } from "./pipelines";
 import { Runs } from "./runs";
 import { Scoring } from "./scoring";
 import type { StageWork } from "./session";
+import { StudioShelf } from "./shelf";
 import { Sources } from "./sources";
 import { Studio, type StudioParts } from "./studio";
 
@@ -41,22 +45,32 @@ async function open(base: string): Promise<StudioParts> {
   const models = await root.folder("models");
   const sources = new Sources(datasets, models, new URL(base));
   const hub = new EventHub(new BroadcastChannel("nagi/run-events"));
+  const changes = new Changes(new BroadcastChannel("nagi/changes"));
+  const artefacts = new ArtefactStore(await root.folder("artefacts"), locks, free, () => changes.publish("artefacts"));
+  const shelf = new StudioShelf(sources, artefacts);
   const tools = {
     locks,
     hub,
     train,
-    model: (reference: string) => sources.model(reference),
-    data: (reference: string) => sources.data(reference),
+    shelf,
+    artefacts,
+    data: (reference: string) => shelf.data(reference),
     clock: () => performance.now(),
   };
   const runs = new Runs(await root.folder("runs"), tools, free, version);
+  const pipelines = new Pipelines(await root.folder("pipelines"), runs, artefacts, locks, () =>
+    changes.publish("pipelines"),
+  );
   return {
     runs,
     hub,
-    sources,
+    shelf,
+    artefacts,
+    pipelines,
+    changes,
     datasets: new DatasetLibrary(datasets, sources),
     models: new ModelLibrary(models, sources, free),
-    scoring: new Scoring(runs, sources),
+    scoring: new Scoring(runs, shelf, artefacts),
     estimate,
   };
 }

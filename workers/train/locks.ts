@@ -10,6 +10,19 @@ export interface Locks {
   hold(name: string, signal: AbortSignal): Promise<Release>;
 }
 
+/** Tries to take a lock before it counts as another tab's, and milliseconds between two of them. */
+const ATTEMPTS = 6;
+const PAUSE = 50;
+
+/** Takes the lock, or null: others hold it for a moment when they only look after something. */
+export async function tryPatiently(locks: Locks, name: string): Promise<Release | null> {
+  for (let attempt = 1; ; attempt++) {
+    const release = await locks.tryHold(name);
+    if (release !== null || attempt === ATTEMPTS) return release;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
 export class WebLocks implements Locks {
   constructor(private readonly manager: LockManager) {}
 

@@ -19,11 +19,13 @@ export async function recoverRun(
   const log = await folder.openLog();
   try {
     const followed = followEvents(record, log.stored);
-    const state = lastState(log.stored) ?? record.state;
+    const last = lastState(log.stored);
+    const state = last?.state ?? record.state;
     // The end was logged, but the record not yet written.
     if (!isWorking(state)) {
-      await folder.saveRecord({ ...followed, state });
-      return { record: { ...followed, state }, event: null };
+      const ended: RunRecord = { ...followed, state, error: last?.error ?? null };
+      await folder.saveRecord(ended);
+      return { record: ended, event: null };
     }
     const { step, checkpoint_step } = followed;
     const error = new NagiError(
@@ -33,7 +35,7 @@ export async function recoverRun(
     );
     const event = log.append({ type: "state", state: "paused", error: error.toData() });
     if (log.error !== null) throw log.error;
-    const recovered: RunRecord = { ...followed, state: "paused" };
+    const recovered: RunRecord = { ...followed, state: "paused", error: error.toData() };
     await folder.saveRecord(recovered);
     return { record: recovered, event };
   } finally {
@@ -41,9 +43,9 @@ export async function recoverRun(
   }
 }
 
-function lastState(events: readonly RunEvent[]): RunState | null {
+function lastState(events: readonly RunEvent[]): Extract<RunEvent, { type: "state" }> | null {
   const last = events.findLast((event) => event.type === "state");
-  return last?.type === "state" ? last.state : null;
+  return last?.type === "state" ? last : null;
 }
 
 /** The record with what the log knows better. */

@@ -8,7 +8,6 @@ import { parseLog, RunLog } from "../engine/io/run-log";
 
 const RECORD = "run.json";
 const LOG = "metrics.jsonl";
-const ARTEFACT = "artefact";
 
 export class RunFolder {
   readonly checkpoints: CheckpointShelf;
@@ -72,13 +71,6 @@ export class RunFolder {
   /** @throws storage.busy while another tab writes it */
   async openLog(): Promise<RunLog> {
     return RunLog.open(await this.folder.append(LOG), this.folder.name);
-  }
-
-  /** Replaces what the run has made. @throws storage.quota, storage.unavailable */
-  async saveArtefact(files: ReadonlyMap<string, Uint8Array>): Promise<void> {
-    await this.folder.remove(ARTEFACT);
-    const folder = await this.folder.folder(ARTEFACT);
-    for (const [path, bytes] of files) await folder.write(path, [bytes]);
   }
 
   bytes(): Promise<number> {

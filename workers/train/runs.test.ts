@@ -6,12 +6,14 @@ import { runRecord } from "../../src/shared/protocol/run";
 import { MemoryDirectory } from "../engine/io/memory-directory";
 import { Folder } from "../engine/io/opfs";
 import { MapSource } from "../engine/io/source";
+import { ArtefactStore } from "./artefact-store";
 import { EventHub } from "./event-hub";
 import { Runs } from "./runs";
 import { codeOf, Gate, MemoryLocks, STEPS, scriptedStage, until } from "./scripted";
 import { runLock, type SessionTools } from "./session";
 
 let directory: MemoryDirectory;
+let artefacts: MemoryDirectory;
 let locks: MemoryLocks;
 
 /** A tab: its own worker, on the same disk and the same locks. */
@@ -24,7 +26,11 @@ function tab(change: Partial<SessionTools> = {}): {
   const tools: SessionTools = {
     locks,
     hub: new EventHub(null),
-    model: async (name) => new MapSource(name, new Map()),
+    shelf: {
+      reference: async (name) => new MapSource(name, new Map()),
+      artefact: async (id) => Promise.reject(new NagiError("artefact.not_found", "none", { id })),
+    },
+    artefacts: new ArtefactStore(new Folder(artefacts, "artefacts"), locks, async () => artefacts.disk.free),
     data: async (name) => ({ name, bytes: new Uint8Array() }),
     train: (work) => scriptedStage(work),
     clock: () => performance.now(),
@@ -61,6 +67,7 @@ const lossPerStep = (events: readonly RunEvent[]) =>
 
 beforeEach(() => {
   directory = new MemoryDirectory("runs");
+  artefacts = new MemoryDirectory("artefacts", directory.disk);
   locks = new MemoryLocks();
 });
 

@@ -1,18 +1,15 @@
 /** All runs on this machine: commands in, sessions and resting runs out. */
-import { NagiError } from "../../src/shared/errors";
+import { NagiError, toErrorData } from "../../src/shared/errors";
 import type { RunConfig } from "../../src/shared/protocol/config";
 import type { RunEvent } from "../../src/shared/protocol/events";
+import { inputsOf } from "../../src/shared/protocol/pipeline-inputs";
 import type { RunRecord } from "../../src/shared/protocol/run";
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import type { Folder } from "../engine/io/opfs";
-import type { Release } from "./locks";
+import { type Release, tryPatiently } from "./locks";
 import { isWorking, recoverRun } from "./recovery";
 import { RunFolder } from "./run-folder";
 import { badCommand, type Leftover, runLock, Session, type SessionTools } from "./session";
-
-/** Tries to take a run's lock before it counts as another tab's, and milliseconds between two of them. */
-const LOCK_ATTEMPTS = 6;
-const LOCK_PAUSE = 50;
 
 export class Runs {
   readonly #sessions = new Map<string, Session>();
@@ -29,7 +26,7 @@ export class Runs {
     private readonly folder: Folder,
     private readonly tools: SessionTools,
     private readonly free: FreeBytes,
-    private readonly version: string,
+    readonly version: string,
   ) {}
 
   /** Newest first. Runs that died with their tab become paused here. */
@@ -42,13 +39,32 @@ export class Runs {
     return records.sort((a, b) => b.created - a.created);
   }
 
+  /** A run by itself, of a configuration with one stage. @throws config.invalid {file, path, problem, allowed} */
   async start(config: RunConfig): Promise<RunRecord> {
-    const created = Date.now();
+    const [stage, ...others] = config.stages;
+    if (stage === undefined || others.length > 0) {
+      const problem = `${config.stages.length} stages are a pipeline`;
+      throw new NagiError("config.invalid", `${config.name}: stages: ${problem}. Open it as a pipeline.`, {
+        file: config.name,
+        path: "stages",
+        problem,
+        allowed: "one stage",
+      });
+    }
+    const inputs = inputsOf(config, stage, () => undefined);
+    return this.startStage({ run_id: newRunId(), config, stage: stage.id, pipeline_id: null, inputs });
+  }
+
+  /** Creates and starts a run; resolves once it is listed. */
+  async startStage(
+    what: Pick<RunRecord, "run_id" | "config" | "stage" | "pipeline_id" | "inputs">,
+  ): Promise<RunRecord> {
     const record: RunRecord = {
-      run_id: newRunId(created),
-      config,
+      ...what,
+      artefact: null,
       state: "queued",
-      created,
+      error: null,
+      created: Date.now(),
       seconds: 0,
       step: 0,
       total_steps: 0,
@@ -102,7 +118,7 @@ export class Runs {
       try {
         const event = log.append({ type: "state", state: "stopped", error: null });
         if (log.error !== null) throw log.error;
-        await folder.saveRecord({ ...record, state: "stopped" });
+        await folder.saveRecord({ ...record, state: "stopped", error: null });
         this.tools.hub.publish(event);
       } finally {
         log.close();
@@ -143,7 +159,7 @@ export class Runs {
   }
 
   /** Runs that a data set or model is still needed for. */
-  async unfinished(): Promise<RunRecord[]> {
+  async unfinished(): Promise<Pick<RunRecord, "config">[]> {
     return (await this.list()).filter((run) => isWorking(run.state) || run.state === "paused");
   }
 
@@ -154,6 +170,18 @@ export class Runs {
     const leftover = this.#leftovers.get(runId);
     if (leftover !== undefined) return leftover.record;
     return (await RunFolder.open(this.folder, runId, this.free)).record();
+  }
+
+  /** The record as `list` shows it, or null. */
+  async find(runId: string): Promise<RunRecord | null> {
+    const known = this.#sessions.has(runId) || this.#leftovers.has(runId) || (await this.folder.find(runId)) !== null;
+    return known ? this.#listed(runId) : null;
+  }
+
+  /** Waits until nobody in this tab works on the run. @throws run.not_found */
+  async rest(runId: string): Promise<RunRecord> {
+    await this.#sessions.get(runId)?.done;
+    return this.record(runId);
   }
 
   /** Bytes of the newest checkpoint. @throws run.not_found, run.no_checkpoint {run_id}, storage.corrupt */
@@ -201,7 +229,7 @@ export class Runs {
     } catch (error) {
       // A full disk must not hide the run; it is recovered once there is room.
       console.error(`the run ${runId} could not be recovered`, error);
-      return record === null ? null : { ...record, state: "paused" };
+      return record === null ? null : { ...record, state: "paused", error: toErrorData(error) };
     } finally {
       release();
     }
@@ -288,12 +316,8 @@ export class Runs {
   }
 
   async #lock(runId: string): Promise<Release> {
-    for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
-      // Other tabs hold it for a moment when they look after a run.
-      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE));
-      const release = await this.tools.locks.tryHold(runLock(runId));
-      if (release !== null) return release;
-    }
+    const release = await tryPatiently(this.tools.locks, runLock(runId));
+    if (release !== null) return release;
     throw new NagiError(
       "storage.busy",
       `The run ${runId} is being worked on in another tab. Go on there, or close that tab first.`,
@@ -305,9 +329,9 @@ export class Runs {
   }
 }
 
-/** Sorts by time, unique across tabs. */
-function newRunId(created: number): string {
-  const stamp = new Date(created).toISOString().replace(/\D/g, "").slice(0, 14);
+/** Sorts by time, unique across tabs: of a run or of a pipeline. */
+export function newRunId(): string {
+  const stamp = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
   const random = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   return `${stamp}-${random.toString(16).padStart(8, "0")}`;
 }

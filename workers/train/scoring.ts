@@ -1,13 +1,20 @@
-/** Rewards of single texts and of whole splits by a run's newest checkpoint, with the model kept ready between calls. */
+/**
+ * Rewards of single texts and of whole splits by a run's newest checkpoint or by a reward model that was stored, with the
+ * model kept ready between calls.
+ */
 import { NagiError } from "../../src/shared/errors";
-import { dataOf, rewardStageOf } from "../../src/shared/protocol/config";
+import { dataOf, type RewardStageConfig } from "../../src/shared/protocol/config";
 import type { ScoredSample } from "../../src/shared/protocol/events";
-import type { RunRecord } from "../../src/shared/protocol/run";
+import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
 import { parseDataset } from "../engine/data/formats";
+import type { Gpu } from "../engine/gpu/gpu";
 import { openGpu } from "../engine/gpu/request";
+import { openModel } from "../engine/train/inputs";
 import { RewardScorer } from "../engine/train/scorer";
+import type { ArtefactStore } from "./artefact-store";
+import { checkKind } from "./lineage";
 import type { Runs } from "./runs";
-import type { Sources } from "./sources";
+import type { StudioShelf } from "./shelf";
 
 /** Milliseconds without a question after which the GPU memory is given back. */
 const IDLE = 60_000;
@@ -25,25 +32,30 @@ export class Scoring {
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly runs: Runs,
-    private readonly sources: Sources,
+    private readonly runs: Pick<Runs, "record" | "newestCheckpoint">,
+    private readonly shelf: StudioShelf,
+    private readonly artefacts: Pick<ArtefactStore, "record">,
   ) {}
 
   /** @throws run.no_checkpoint, model.*, gpu.* */
   score(runId: string, texts: readonly string[]): ReturnType<RewardScorer["score"]> {
-    return this.#inTurn(async () => (await this.#open(runId)).score(texts));
+    return this.#inTurn(async () => (await this.#ofRun(runId)).score(texts));
+  }
+
+  /** By a stored reward model. @throws artefact.not_found, artefact.wrong_kind, storage.corrupt, model.*, gpu.* */
+  scoreArtefact(id: string, texts: readonly string[]): ReturnType<RewardScorer["score"]> {
+    return this.#inTurn(async () => (await this.#ofArtefact(id)).score(texts));
   }
 
   /** All rows of a split, in their order. @throws run.no_checkpoint, data.*, model.*, gpu.* */
   scoreSplit(runId: string, split: "validation" | "test"): Promise<ScoredSample[]> {
     return this.#inTurn(async () => {
-      const { config } = await this.runs.record(runId);
-      const stage = rewardStageOf(config);
-      const reference = (stage === null ? config.data : dataOf(config, stage))[split];
+      const run = await this.runs.record(runId);
+      const reference = dataOf(run.config, stageOf(run))[split];
       if (reference === null) return [];
-      const { name, bytes } = await this.sources.data(reference);
+      const { name, bytes } = await this.shelf.data(reference);
       const { rows } = parseDataset(bytes, name, { requireBothLabels: false });
-      const scored = await (await this.#open(runId)).score(rows.map((row) => row.sentence));
+      const scored = await (await this.#ofRun(runId)).score(rows.map((row) => row.sentence));
       return rows.map((row, index) => {
         const reward = scored[index]?.reward ?? Number.NaN;
         return {
@@ -82,18 +94,34 @@ export class Scoring {
     return result;
   }
 
-  async #open(runId: string): Promise<RewardScorer> {
-    const record: RunRecord = await this.runs.record(runId);
-    const key = `${runId}/${record.checkpoint_step}`;
+  async #ofRun(runId: string): Promise<RewardScorer> {
+    const run = await this.runs.record(runId);
+    const stage = rewardStage(run);
+    // The checkpoint of an adapter has the adapter alone.
+    if (stage.peft !== null && run.artefact !== null) return this.#ofArtefact(run.artefact);
+    return this.#open(`${runId}/${run.checkpoint_step}`, async (gpu) => {
+      const checkpoint = await this.runs.newestCheckpoint(runId);
+      const { model } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, this.shelf);
+      return RewardScorer.open({ stage, gpu, model, checkpoint: checkpoint.bytes });
+    });
+  }
+
+  async #ofArtefact(id: string): Promise<RewardScorer> {
+    const record = await this.artefacts.record(id);
+    checkKind(record, "reward_model");
+    const max_length = record.stage?.stage === "reward" ? record.stage.max_length : Number.POSITIVE_INFINITY;
+    return this.#open(id, async (gpu) => {
+      const { files } = await this.shelf.artefact(id);
+      return RewardScorer.load({ gpu, model: files, max_length });
+    });
+  }
+
+  async #open(key: string, load: (gpu: Gpu) => Promise<RewardScorer>): Promise<RewardScorer> {
     if (this.#ready?.key === key) return this.#ready.scorer;
     this.close();
-    const stage = rewardStageOf(record.config);
-    if (stage === null) throw new NagiError("internal", `the run ${runId} has trained no reward model`);
-    const checkpoint = await this.runs.newestCheckpoint(runId);
-    const model = await this.sources.model(record.config.model.model_name_or_path);
     const gpu = await openGpu(navigator.gpu);
     try {
-      const scorer = await RewardScorer.open({ stage, gpu, model, checkpoint: checkpoint.bytes });
+      const scorer = await load(gpu);
       const close = () => {
         scorer.destroy();
         gpu.destroy();
@@ -105,4 +133,14 @@ export class Scoring {
       throw error;
     }
   }
+}
+
+/** @throws run.bad_command {command, state} for a run of another stage */
+function rewardStage(run: RunRecord): RewardStageConfig {
+  const stage = stageOf(run);
+  if (stage.stage === "reward") return stage;
+  throw new NagiError("run.bad_command", `A run of the stage ${stage.stage} gives no rewards. Choose a reward model.`, {
+    command: "score",
+    state: run.state,
+  });
 }

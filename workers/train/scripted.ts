@@ -3,6 +3,7 @@
  * GPU. Tests hold a stage at a step with a gate instead of hoping to catch it there.
  */
 import { NagiError } from "../../src/shared/errors";
+import { outputOf } from "../../src/shared/protocol/pipeline-slots";
 import type { StageOutcome } from "../engine/train/stage";
 import type { Locks, Release } from "./locks";
 import type { StageWork } from "./session";
@@ -81,6 +82,7 @@ export async function scriptedStage(input: StageWork, gate: Gate | null = null):
   };
   const end = (state: StageOutcome["state"], error: NagiError | null = null): StageOutcome => {
     const metrics = state === "finished" ? { eval_accuracy: 0.9 } : {};
+    if (state === "finished") emit({ type: "result", step, metrics, calibration: [], samples: [], notes: [] });
     emit({ type: "state", state, error: error?.toData() ?? null });
     return {
       state,
@@ -114,6 +116,9 @@ export async function scriptedStage(input: StageWork, gate: Gate | null = null):
       if (wanted !== "run" || step % SAVE_STEPS === 0 || control.takeCheckpointRequest?.()) await checkpoint();
       if (wanted !== "run") return end(wanted === "pause" ? "paused" : "stopped");
     }
+    // The bytes say what was trained on what: the same stage of the same parents is the same.
+    const made = JSON.stringify([input.stage, input.model.name, input.adapter?.name ?? null, input.config.seed]);
+    await input.saveArtefact(outputOf(input.stage), new Map([["weights", new TextEncoder().encode(made)]]));
     return end("finished");
   } catch (error) {
     return end("failed", error instanceof NagiError ? error : new NagiError("internal", String(error)));

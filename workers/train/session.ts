@@ -5,10 +5,12 @@
 import { NagiError, toErrorData } from "../../src/shared/errors";
 import { dataOf, pairsOf } from "../../src/shared/protocol/config";
 import type { RunEvent, RunEventBody, RunState } from "../../src/shared/protocol/events";
-import type { RunRecord } from "../../src/shared/protocol/run";
+import { parentsOf } from "../../src/shared/protocol/pipeline-inputs";
+import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
 import type { RunLog } from "../engine/io/run-log";
-import type { FileSource } from "../engine/io/source";
+import { type ModelShelf, openInputs } from "../engine/train/inputs";
 import type { Control, DataFile, StageInput, StageOutcome } from "../engine/train/stage";
+import type { ArtefactStore } from "./artefact-store";
 import type { EventHub } from "./event-hub";
 import type { Locks, Release } from "./locks";
 import type { RunFolder } from "./run-folder";
@@ -23,7 +25,8 @@ export type StageWork = Omit<StageInput, "gpu">;
 export interface SessionTools {
   readonly locks: Locks;
   readonly hub: EventHub;
-  readonly model: (reference: string) => Promise<FileSource>;
+  readonly shelf: ModelShelf;
+  readonly artefacts: Pick<ArtefactStore, "save">;
   readonly data: (reference: string) => Promise<DataFile>;
   /** Opens a device, runs the stage on it, gives the device back. Rejects where there is no device. */
   readonly train: (input: StageWork) => Promise<StageOutcome>;
@@ -116,11 +119,10 @@ export class Session {
   }
 
   async #train(): Promise<void> {
-    const { config } = this.#record;
+    const { config, inputs } = this.#record;
     const { tools } = this;
-    const model = await tools.model(config.model.model_name_or_path);
-    const [stage] = config.stages;
-    if (stage === undefined) throw new Error("a run has a stage");
+    const stage = stageOf(this.#record);
+    const models = await openInputs(config, stage, inputs, tools.shelf);
     const { train, validation, test } = dataOf(config, stage);
     const data = {
       train: await tools.data(train),
@@ -132,10 +134,7 @@ export class Session {
     const outcome = await tools.train({
       config,
       stage,
-      model,
-      adapter: null,
-      reward_models: [],
-      models: [],
+      ...models,
       data,
       pairs: pairs === null ? null : await tools.data(pairs),
       storage: this.folder.checkpoints,
@@ -143,7 +142,7 @@ export class Session {
       emit: (body) => this.#emit(body),
       clock: tools.clock,
       resume: this.resuming,
-      saveArtefact: (_, files) => this.folder.saveArtefact(files),
+      saveArtefact: (kind, files) => this.#saveArtefact(kind, files),
     });
     this.#startedAt = null;
     this.#record = {
@@ -154,6 +153,19 @@ export class Session {
       checkpoint_step: outcome.checkpoint_step,
       metrics: outcome.metrics,
     };
+  }
+
+  /** Before the stage says that it is finished, the record on the disk names what it made. */
+  async #saveArtefact(...[kind, files]: Parameters<StageInput["saveArtefact"]>): Promise<void> {
+    const { config, run_id, created, inputs } = this.#record;
+    const stage = stageOf(this.#record);
+    const parents = parentsOf(config, stage, inputs);
+    // The run's time, not the clock's: what is saved again after a crash is the same artefact.
+    const facts = { kind, name: `${config.name}/${stage.id}`, created, parents, run_id, stage, seed: config.seed };
+    const { id } = await this.tools.artefacts.save(files, facts);
+    this.#record = { ...this.#record, artefact: id };
+    await this.#saving;
+    await this.folder.saveRecord(this.record);
   }
 
   #control(): Control {
@@ -177,7 +189,7 @@ export class Session {
   #follow(event: RunEvent): void {
     switch (event.type) {
       case "state":
-        this.#update({ state: event.state });
+        this.#update({ state: event.state, error: event.error });
         break;
       case "prepared":
         this.#update({ adapter: event.adapter, total_steps: event.total_steps });

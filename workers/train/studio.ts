@@ -1,24 +1,41 @@
-/** The backend as the page sees it: runs, data sets, models and scores of this machine behind one interface. */
+/** The backend as the page sees it: pipelines, runs, artefacts, data sets, models and scores behind one interface. */
 import { NagiError } from "../../src/shared/errors";
-import type { DatasetSummary, ModelSummary, StorageUse } from "../../src/shared/protocol/backend";
-import { type RunConfig, rewardStageOf, runConfig } from "../../src/shared/protocol/config";
+import type { ArtefactRecord, Generation } from "../../src/shared/protocol/artefact";
+import type { DatasetSummary, ModelSummary, StorageUse, TextReward } from "../../src/shared/protocol/backend";
+import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../../src/shared/protocol/events";
-import type { DatasetEntry, DatasetImport, ModelEntry, ModelImport } from "../../src/shared/protocol/library";
-import type { RunRecord } from "../../src/shared/protocol/run";
+import type {
+  DatasetEntry,
+  DatasetImport,
+  ModelEntry,
+  ModelImport,
+  StudioChange,
+} from "../../src/shared/protocol/library";
+import type { LineageNode, PipelineRecord } from "../../src/shared/protocol/pipeline";
+import { referencesOf } from "../../src/shared/protocol/pipeline-inputs";
+import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
 import type { WorkerApi } from "../../src/shared/protocol/worker";
 import { zipParts } from "../engine/io/zip-write";
 import { exportRewardModel } from "../engine/train/export";
+import { openModel } from "../engine/train/inputs";
+import type { ArtefactStore } from "./artefact-store";
+import type { Changes } from "./changes";
 import type { DatasetLibrary } from "./dataset-library";
 import type { EventHub } from "./event-hub";
+import { lineageOf, readGenerations, removeArtefact, removeUnused } from "./lineage";
 import type { ModelLibrary } from "./model-library";
+import type { Pipelines } from "./pipelines";
 import type { Runs } from "./runs";
 import type { Scoring } from "./scoring";
-import type { Sources } from "./sources";
+import type { StudioShelf } from "./shelf";
 
 export interface StudioParts {
   readonly runs: Runs;
   readonly hub: EventHub;
-  readonly sources: Sources;
+  readonly shelf: StudioShelf;
+  readonly artefacts: ArtefactStore;
+  readonly pipelines: Pipelines;
+  readonly changes: Changes;
   readonly datasets: DatasetLibrary;
   readonly models: ModelLibrary;
   readonly scoring: Scoring;
@@ -53,18 +70,11 @@ export class Studio implements WorkerApi {
 
   /** @throws config.invalid {file, path, problem, allowed}, storage.quota */
   async start(config: RunConfig): Promise<RunRecord> {
-    const parsed = runConfig.safeParse(config);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const path = issue?.path.join(".") ?? "";
-      const problem = issue?.message ?? "";
-      const details = { file: config.name, path, problem, allowed: "" };
-      throw new NagiError("config.invalid", `${path}: ${problem}. Correct this field.`, details);
-    }
+    const valid = checked(config);
     const { runs, scoring } = await this.#connected();
     // A model kept ready for questions would take GPU memory from the run.
     scoring.close();
-    return runs.start(parsed.data);
+    return runs.start(valid);
   }
 
   async pause(runId: string): Promise<void> {
@@ -72,9 +82,10 @@ export class Studio implements WorkerApi {
   }
 
   async resume(runId: string): Promise<void> {
-    const { runs, scoring } = await this.#connected();
+    const { runs, scoring, pipelines } = await this.#connected();
     scoring.close();
-    return runs.resume(runId);
+    const pipeline = await pipelines.goesOnWith(await runs.record(runId));
+    return pipeline === null ? runs.resume(runId) : pipelines.run(pipeline);
   }
 
   async stop(runId: string): Promise<void> {
@@ -110,14 +121,86 @@ export class Studio implements WorkerApi {
   }
 
   async exportModel(runId: string): Promise<Blob> {
-    const { runs, sources } = await this.#connected();
-    const { config } = await runs.record(runId);
+    const { runs, shelf, artefacts } = await this.#connected();
+    const run = await runs.record(runId);
+    if (run.artefact !== null && (await artefacts.find(run.artefact)) !== null)
+      return this.exportArtefact(run.artefact);
+    const stage = stageOf(run);
+    if (stage.stage !== "reward") {
+      const message = `A run of the stage ${stage.stage} that is ${run.state} has made nothing yet. Let it finish.`;
+      throw new NagiError("run.bad_command", message, { command: "export", state: run.state });
+    }
     const { bytes } = await runs.newestCheckpoint(runId);
-    const model = await sources.model(config.model.model_name_or_path);
-    const stage = rewardStageOf(config);
-    if (stage === null) throw new NagiError("internal", `the run ${runId} has trained no reward model`);
-    const files = await exportRewardModel({ stage, model, checkpoint: bytes });
-    return new Blob(zipParts(files), { type: "application/zip" });
+    const { model } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, shelf);
+    return zip(await exportRewardModel({ stage, model, checkpoint: bytes }));
+  }
+
+  async listArtefacts(): Promise<ArtefactRecord[]> {
+    return (await this.#connected()).artefacts.list();
+  }
+
+  async artefact(id: string): Promise<ArtefactRecord> {
+    return (await this.#connected()).artefacts.record(id);
+  }
+
+  async exportArtefact(id: string): Promise<Blob> {
+    const { artefacts } = await this.#connected();
+    const files = new Map<string, Uint8Array<ArrayBuffer>>();
+    for (const [path, file] of await artefacts.files(id)) files.set(path, new Uint8Array(await file.arrayBuffer()));
+    return zip(files);
+  }
+
+  async deleteArtefact(id: string): Promise<void> {
+    await removeArtefact(id, await this.#connected());
+  }
+
+  async lineage(id: string): Promise<LineageNode[]> {
+    return lineageOf(id, await this.#connected());
+  }
+
+  async generations(id: string): Promise<Generation[]> {
+    return readGenerations(id, (await this.#connected()).artefacts);
+  }
+
+  async scoreArtefact(id: string, texts: readonly string[]): Promise<TextReward[]> {
+    return (await this.#connected()).scoring.scoreArtefact(id, texts);
+  }
+
+  async listPipelines(): Promise<PipelineRecord[]> {
+    return (await this.#connected()).pipelines.list();
+  }
+
+  async createPipeline(config: RunConfig, options: { readonly reuse: boolean }): Promise<PipelineRecord> {
+    return (await this.#connected()).pipelines.create(checked(config), options);
+  }
+
+  async runPipeline(pipelineId: string): Promise<void> {
+    const { pipelines, scoring } = await this.#connected();
+    scoring.close();
+    await pipelines.run(pipelineId);
+  }
+
+  async runPipelineFrom(pipelineId: string, stage: string): Promise<void> {
+    const { pipelines, scoring } = await this.#connected();
+    scoring.close();
+    await pipelines.runFrom(pipelineId, stage);
+  }
+
+  async pausePipeline(pipelineId: string): Promise<void> {
+    await (await this.#connected()).pipelines.pause(pipelineId);
+  }
+
+  async stopPipeline(pipelineId: string): Promise<void> {
+    await (await this.#connected()).pipelines.stop(pipelineId);
+  }
+
+  async deletePipeline(pipelineId: string, options: { readonly artefacts: boolean }): Promise<void> {
+    const parts = await this.#connected();
+    await parts.pipelines.delete(pipelineId, options.artefacts ? (id) => removeUnused(id, parts) : null);
+  }
+
+  async watch(listener: (change: StudioChange) => void): Promise<void> {
+    (await this.#connected()).changes.listen(listener);
   }
 
   async inspectDataset(reference: string): Promise<DatasetSummary> {
@@ -130,8 +213,12 @@ export class Studio implements WorkerApi {
 
   async storage(): Promise<StorageUse> {
     const parts = await this.#connected();
-    const [estimate, runs] = await Promise.all([parts.estimate(), parts.runs.sizes()]);
-    return { ...estimate, runs };
+    const [estimate, runs, artefacts] = await Promise.all([
+      parts.estimate(),
+      parts.runs.sizes(),
+      parts.artefacts.sizes(),
+    ]);
+    return { ...estimate, runs, artefacts };
   }
 
   async listDatasets(): Promise<DatasetEntry[]> {
@@ -143,7 +230,7 @@ export class Studio implements WorkerApi {
   }
 
   async deleteDataset(id: string): Promise<void> {
-    await this.#refuseWhileUsed("dataset", `imported:${id}/`, ({ data }) => [data.train, data.validation, data.test]);
+    await this.#refuseWhileUsed("dataset", (reference) => reference.startsWith(`imported:${id}/`));
     await (await this.#connected()).datasets.delete(id);
   }
 
@@ -156,22 +243,37 @@ export class Studio implements WorkerApi {
   }
 
   async deleteModel(id: string): Promise<void> {
-    await this.#refuseWhileUsed("model", `imported:${id}/`, ({ model }) => [`${model.model_name_or_path}/`]);
+    await this.#refuseWhileUsed("model", (reference) => reference === `imported:${id}`);
     await (await this.#connected()).models.delete(id);
   }
 
-  async #refuseWhileUsed(
-    what: "dataset" | "model",
-    prefix: string,
-    references: (config: RunConfig) => (string | null)[],
-  ): Promise<void> {
-    for (const run of await (await this.#connected()).runs.unfinished()) {
-      if (!references(run.config).some((reference) => reference?.startsWith(prefix))) continue;
+  async #refuseWhileUsed(what: "dataset" | "model", isIt: (reference: string) => boolean): Promise<void> {
+    const { runs, pipelines } = await this.#connected();
+    const unfinished = await runs.unfinished();
+    for (const { config, stages } of await pipelines.stored())
+      if (stages.some(({ artefact }) => artefact === null)) unfinished.push({ config });
+    for (const { config } of unfinished) {
+      if (!referencesOf(config).some(isIt)) continue;
       throw new NagiError(
         "storage.busy",
-        `The run "${run.config.name}" still needs it to go on. Stop or delete that run first.`,
-        { what, name: run.config.name },
+        `"${config.name}" still needs it to go on. Stop or delete that run or pipeline first.`,
+        { what, name: config.name },
       );
     }
   }
+}
+
+/** @throws config.invalid {file, path, problem, allowed} */
+function checked(config: RunConfig): RunConfig {
+  const parsed = runConfig.safeParse(config);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const path = issue?.path.join(".") ?? "";
+  const problem = issue?.message ?? "";
+  const details = { file: config.name, path, problem, allowed: "" };
+  throw new NagiError("config.invalid", `${path}: ${problem}. Correct this field.`, details);
+}
+
+function zip(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Blob {
+  return new Blob(zipParts(files), { type: "application/zip" });
 }

@@ -2,11 +2,12 @@
  * The one interface behind which a run lives: a Web Worker (clients/local.ts) or, later, a machine with GPUs
  * (clients/remote.ts). Every method rejects with a NagiError.
  */
+import type { ArtefactRecord, Generation } from "./artefact";
 import type { RunConfig } from "./config";
+import type { DatasetNote, RowProblem } from "./dataset";
 import type { RunEvent, ScoredSample } from "./events";
+import type { LineageNode } from "./pipeline";
 import type { RunRecord } from "./run";
-
-export type ProblemReason = "not_json" | "missing_column" | "bad_label" | "empty_sentence";
 
 export interface DatasetSummary {
   readonly rows: number;
@@ -18,10 +19,9 @@ export interface DatasetSummary {
   readonly max_characters: number;
   readonly duplicates: number;
   /** Lines that were left out, with the reason (a key) and what stood there; the first hundred. */
-  readonly problems: readonly { readonly line: number; readonly reason: ProblemReason; readonly value: string }[];
+  readonly problems: readonly RowProblem[];
   readonly problem_count: number;
-  /** What the reader assumed: the text is not UTF-8; labels are numbers and 1 was taken for positive. */
-  readonly notes: readonly ("not_utf8" | "numeric_labels")[];
+  readonly notes: readonly DatasetNote[];
   readonly samples: readonly { readonly sentence: string; readonly label: "positive" | "negative" }[];
 }
 
@@ -42,15 +42,29 @@ export interface StorageUse {
   readonly usage: number | null;
   readonly quota: number | null;
   readonly runs: readonly { readonly run_id: string; readonly bytes: number }[];
+  readonly artefacts: readonly { readonly id: string; readonly bytes: number }[];
+}
+
+/** What a reward model says about a text. */
+export interface TextReward {
+  /** The logit, or the difference of the two logits (cross-entropy). */
+  readonly reward: number;
+  readonly probability: number;
+  /** EOS included. */
+  readonly tokens: number;
+  readonly truncated: boolean;
 }
 
 export interface TrainBackend {
   listRuns(): Promise<RunRecord[]>;
-  /** Creates and starts a run; resolves once it is listed, not when it ends. */
+  /** Creates and starts a run of a configuration with one stage; resolves once it is listed, not when it ends. */
   start(config: RunConfig): Promise<RunRecord>;
   /** Finishes the current step, checkpoints, releases the GPU. */
   pause(runId: string): Promise<void>;
-  /** Continues from the newest checkpoint (also after a reload, a crash or a lost device). */
+  /**
+   * Continues from the newest checkpoint (also after a reload, a crash or a lost device); where the run belongs to a
+   * pipeline, that goes on with the stages after it.
+   */
   resume(runId: string): Promise<void>;
   /** Ends the run for good after a last checkpoint. */
   stop(runId: string): Promise<void>;
@@ -58,16 +72,30 @@ export interface TrainBackend {
   delete(runId: string): Promise<void>;
   /** Stored events with seq >= sinceSeq, then live ones. Returns a function that ends the subscription. */
   events(runId: string, sinceSeq: number, listener: (events: readonly RunEvent[]) => void): Promise<() => void>;
-  /** Rewards of `texts` by the run's newest weights. */
-  score(
-    runId: string,
-    texts: readonly string[],
-  ): Promise<{ reward: number; probability: number; tokens: number; truncated: boolean }[]>;
+  /** Rewards of `texts` by the newest weights of a reward stage's run. */
+  score(runId: string, texts: readonly string[]): Promise<TextReward[]>;
   /** All rows of a split with their rewards, unsorted. */
   scoreSplit(runId: string, split: "validation" | "test"): Promise<ScoredSample[]>;
-  /** The trained model in Hugging Face layout, a zip. */
+  /** What the run has made, else (a reward stage before its end) its newest weights in Hugging Face layout: a zip. */
   exportModel(runId: string): Promise<Blob>;
   inspectDataset(reference: string): Promise<DatasetSummary>;
   inspectModel(reference: string): Promise<ModelSummary>;
   storage(): Promise<StorageUse>;
+}
+
+/** What stages have made. Every method rejects with a NagiError, artefact.not_found {id} among them. */
+export interface ArtefactBackend {
+  /** Newest first. */
+  listArtefacts(): Promise<ArtefactRecord[]>;
+  artefact(id: string): Promise<ArtefactRecord>;
+  /** Its files as a zip; their hashes are checked. Errors: storage.corrupt. */
+  exportArtefact(id: string): Promise<Blob>;
+  /** Errors: artefact.in_use {name, users} where another artefact, an unfinished run or a pipeline builds on it. */
+  deleteArtefact(id: string): Promise<void>;
+  /** The artefact itself, then all it came from, each once: models, data, down to bundled and imported references. */
+  lineage(id: string): Promise<LineageNode[]>;
+  /** All lines of an evaluation's generations.jsonl. */
+  generations(id: string): Promise<Generation[]>;
+  /** Rewards of `texts` by a reward model. */
+  scoreArtefact(id: string, texts: readonly string[]): Promise<TextReward[]>;
 }

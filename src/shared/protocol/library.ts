@@ -3,8 +3,10 @@
  * worker). The references in an entry go into a RunConfig as they are.
  */
 import { z } from "zod";
-import type { TrainBackend } from "./backend";
+import type { ArtefactBackend, TrainBackend } from "./backend";
 import { dataConfig } from "./config";
+import { datasetNote, rowProblem } from "./dataset";
+import type { PipelineBackend } from "./pipeline";
 
 export const librarySource = z.enum(["bundled", "imported"]);
 
@@ -30,15 +32,9 @@ export const datasetEntry = z.strictObject({
  * the file that was opened.
  */
 export const importFindings = z.strictObject({
-  problems: z.array(
-    z.strictObject({
-      line: z.int(),
-      reason: z.enum(["not_json", "missing_column", "bad_label", "empty_sentence"]),
-      value: z.string(),
-    }),
-  ),
+  problems: z.array(rowProblem),
   problem_count: z.int().min(0),
-  notes: z.array(z.enum(["not_utf8", "numeric_labels"])),
+  notes: z.array(datasetNote),
 });
 
 /** A checkpoint in Hugging Face layout: `bundled:NAME` or `imported:ID`. */
@@ -71,6 +67,10 @@ export interface ModelImport {
   readonly files: readonly { readonly path: string; readonly file: File }[];
 }
 
+/** What may have changed. */
+export const studioChange = z.enum(["pipelines", "artefacts"]);
+export type StudioChange = z.infer<typeof studioChange>;
+
 /** The local worker's other half: what is stored on this machine. Every method rejects with a NagiError. */
 export interface LibraryBackend {
   listDatasets(): Promise<DatasetEntry[]>;
@@ -87,4 +87,9 @@ export interface LibraryBackend {
   exportEvents(runId: string): Promise<string>;
 }
 
-export interface StudioBackend extends TrainBackend, LibraryBackend {}
+export interface StudioBackend extends TrainBackend, ArtefactBackend, PipelineBackend, LibraryBackend {
+  /**
+   * Told whenever lists may have changed, in this tab or another one: then list again. Returns a function that ends it.
+   */
+  changes(listener: (change: StudioChange) => void): Promise<() => void>;
+}

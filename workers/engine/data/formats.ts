@@ -3,6 +3,7 @@
  * about what it cannot understand and says where that is; a few broken rows are left out and counted.
  */
 import { NagiError } from "../../../src/shared/errors";
+import type { DatasetNote, ProblemReason, RowProblem } from "../../../src/shared/protocol/dataset";
 import { isNumericLabel, LABEL_HELP, type Label, parseLabel } from "./labels";
 import { type RawRow, type RowReader, readDelimited, readJsonLines } from "./readers";
 import { decodeText, type Encoding, normaliseText } from "./text";
@@ -13,21 +14,7 @@ export interface Row {
   readonly review_id: string | null;
 }
 
-/** Why a row was left out; `errors.data.*` of the same name where a whole file is refused for it. */
-export type ProblemReason = "not_json" | "missing_column" | "bad_label" | "empty_sentence";
-
-export interface Problem {
-  /** Line of the file, from 1. */
-  readonly line: number;
-  readonly reason: ProblemReason;
-  /** The value or the columns that were found, shortened. */
-  readonly value: string;
-}
-
 export type DatasetFormat = "jsonl" | "csv" | "tsv";
-
-/** What the reader assumed and the user should know. */
-export type DatasetNote = "not_utf8" | "numeric_labels";
 
 export interface ParsedDataset {
   readonly rows: readonly Row[];
@@ -35,7 +22,7 @@ export interface ParsedDataset {
   readonly encoding: Encoding;
   readonly notes: readonly DatasetNote[];
   /** The first hundred. */
-  readonly problems: readonly Problem[];
+  readonly problems: readonly RowProblem[];
   readonly problem_count: number;
   /** Rows whose sentence an earlier row already had; they are kept. */
   readonly duplicates: number;
@@ -106,7 +93,7 @@ function detectFormat(text: string, file: string): DatasetFormat {
 
 class Collector {
   readonly rows: Row[] = [];
-  readonly problems: Problem[] = [];
+  readonly problems: RowProblem[] = [];
   problemCount = 0;
   duplicates = 0;
   numericLabels = false;
@@ -146,7 +133,7 @@ class Collector {
 }
 
 /** The error for a file with too many broken rows, by its first one: details { file, line, value, count, total }. */
-function refused(file: string, { line, reason, value }: Problem, count: number, total: number): NagiError {
+function refused(file: string, { line, reason, value }: RowProblem, count: number, total: number): NagiError {
   const details = { file, line, value, count, total };
   const place = `${file}, line ${line}`;
   const share = `${count} of ${total} rows ${count === 1 ? "is" : "are"} unusable`;

@@ -1,6 +1,7 @@
 /** Turn text into raw rows with their line numbers: one reader for JSONL, one for CSV and TSV. */
 import Papa from "papaparse";
 import { NagiError } from "../../../src/shared/errors";
+import type { ProblemReason } from "../../../src/shared/protocol/dataset";
 import { countLines, unreadable } from "./text";
 
 /** A row's fields by column, or why there are none. */
@@ -9,7 +10,7 @@ export type RawRow =
   | {
       readonly line: number;
       readonly fields: null;
-      readonly reason: "not_json" | "missing_column";
+      readonly reason: Extract<ProblemReason, "not_json" | "missing_column">;
       readonly value: string;
     };
 

@@ -97,8 +97,15 @@ export class MemoryDirectory implements DirectoryHandle {
   async removeEntry(name: string): Promise<void> {
     const child = this.#children.get(name);
     if (child === undefined) throw new DOMException(name, "NotFoundError");
-    if (this.disk.free !== null) this.disk.free += child instanceof MemoryFile ? child.bytes.length : 0;
+    if (this.disk.free !== null) this.disk.free += child instanceof MemoryFile ? child.bytes.length : child.#bytes();
     this.#children.delete(name);
+  }
+
+  #bytes(): number {
+    let sum = 0;
+    for (const child of this.#children.values())
+      sum += child instanceof MemoryFile ? child.bytes.length : child.#bytes();
+    return sum;
   }
 
   /** Closes every access handle below, as the browser does when a worker dies. */
