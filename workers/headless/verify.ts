@@ -138,7 +138,7 @@ class Run {
     if (one.task === "causal-lm") {
       this.#refuse(["scores"], "a language model has no scores");
       if (expected.has("logits")) {
-        const { logits } = await trainer.forward(own.packed, true);
+        const { logits } = await trainer.forward(own.packed, { logits: true });
         if (!logits) throw new Error("the trainer made no logits");
         const padded = new Float32Array(own.rows * own.columns * vocabulary);
         own.places.forEach((place, token) => {

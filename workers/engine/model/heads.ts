@@ -3,9 +3,10 @@
 import type { RewardObjective } from "../../../src/shared/protocol/config";
 import { gatherRows } from "../ops/gather-rows";
 import { linear } from "../ops/linear";
-import { lmLoss } from "../ops/lm-loss";
+import { lmLoss, lmLossLora } from "../ops/lm-loss";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "../ops/losses";
 import { type Graph, output, type Tensor } from "../plan/record";
+import { OUTPUT_MODULE } from "./lora";
 import type { Parameters } from "./neox";
 import type { NeoxConfig } from "./neox-config";
 import { EMBEDDING, OUTPUT_EMBEDDING, SCORE } from "./shapes";
@@ -18,8 +19,8 @@ function outputEmbedding(config: NeoxConfig, parameters: Parameters): Tensor {
 }
 
 /** Logits [R,V] of hidden states [R,H]. For looking at them: training uses lmLossHead, which never makes them. */
-export function lmLogits(graph: Graph, config: NeoxConfig, parameters: Parameters, hidden: Tensor): Tensor {
-  return output(graph.apply(linear, { x: hidden, weight: outputEmbedding(config, parameters) }), "y");
+export function lmLogits(config: NeoxConfig, parameters: Parameters, hidden: Tensor): Tensor {
+  return parameters.linear(OUTPUT_MODULE, hidden, outputEmbedding(config, parameters));
 }
 
 /**
@@ -34,7 +35,8 @@ export function lmLossHead(
   inputs: { readonly targets: Tensor; readonly token_weight: Tensor },
 ): Tensor {
   const weight = outputEmbedding(config, parameters);
-  return output(graph.apply(lmLoss, { h: hidden, weight, ...inputs }), "loss");
+  const side = parameters.side(OUTPUT_MODULE, hidden);
+  return output(graph.apply(side ? lmLossLora : lmLoss, { h: hidden, weight, ...side, ...inputs }), "loss");
 }
 
 /** Scores [B, num_labels] of the hidden states at `last_index` i32 [B]. */

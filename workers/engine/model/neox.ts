@@ -6,11 +6,14 @@
 import { gelu, geluTanh, relu } from "../ops/activations";
 import { add } from "../ops/add";
 import { attention } from "../ops/attention";
+import { dropout } from "../ops/dropout";
 import { embedding } from "../ops/embedding";
 import { layerNorm } from "../ops/layer-norm";
-import { linear, linearBias } from "../ops/linear";
+import { linear, linearBias, linearBiasLora, linearLora } from "../ops/linear";
 import { rope, ropeInverseFrequencies } from "../ops/rope";
+import { scale } from "../ops/scale";
 import { type Graph, output, type Tensor } from "../plan/record";
+import { type LoraOptions, loraFactor, loraName } from "./lora";
 import type { NeoxConfig } from "./neox-config";
 import { EMBEDDING, layerPrefix } from "./shapes";
 
@@ -41,29 +44,66 @@ export function inverseFrequencies(config: NeoxConfig): Float32Array {
   return ropeInverseFrequencies(config.rotary_exponent_dim, config.rope_theta);
 }
 
-/** Which parameters are trained, by name. */
-export type Trainable = (name: string) => boolean;
+/** What recording must know of the parameters; a ParameterStore says it. */
+export interface ParameterInfo {
+  has(name: string): boolean;
+  shape(name: string): readonly number[];
+  trainable(name: string): boolean;
+  /** How it is stored: frozen matrices may be f16. */
+  element(name: string): "f32" | "f16";
+  /** Of the adapters among the parameters, if there are any. */
+  readonly lora: LoraOptions | undefined;
+}
+
+export interface RecordOptions {
+  /** false: as if the model had no adapters (the reference of PPO and DPO). Default true. */
+  readonly adapter?: boolean;
+  /** Seed i32 [1] of the adapters' dropout: for training. Without it nothing is dropped. */
+  readonly dropout?: Tensor;
+}
 
 /** Records single parameters and the small blocks that are made of them. */
 export class Parameters {
+  #dropouts = 0;
+
   constructor(
     private readonly graph: Graph,
-    private readonly shapes: ReadonlyMap<string, readonly number[]>,
-    private readonly trainable: Trainable,
+    private readonly store: ParameterInfo,
+    private readonly options: RecordOptions = {},
   ) {}
 
   get(name: string): Tensor {
-    const shape = this.shapes.get(name);
-    if (!shape) throw new Error(`the model has no parameter ${name}`);
-    return this.graph.parameter(name, shape, { trainable: this.trainable(name) });
+    const { store } = this;
+    if (!store.has(name)) throw new Error(`the model has no parameter ${name}`);
+    const options = { trainable: store.trainable(name), element: store.element(name) };
+    return this.graph.parameter(name, store.shape(name), options);
   }
 
-  /** x [R,I] -> [R,O]; with a bias where the checkpoint has one. */
-  linear(name: string, x: Tensor): Tensor {
-    const weight = this.get(`${name}.weight`);
-    const bias = `${name}.bias`;
-    if (!this.shapes.has(bias)) return output(this.graph.apply(linear, { x, weight }), "y");
-    return output(this.graph.apply(linearBias, { x, weight, bias: this.get(bias) }), "y");
+  /**
+   * x [R,I] -> [R,O]; with a bias where the checkpoint has one, and with its adapter.
+   * @param weight where it is another parameter than the linear's own (tied embeddings).
+   */
+  linear(name: string, x: Tensor, weight = this.get(`${name}.weight`)): Tensor {
+    const side = this.side(name, x);
+    if (!this.store.has(`${name}.bias`))
+      return output(this.graph.apply(side ? linearLora : linear, { x, weight, ...side }), "y");
+    const inputs = { x, weight, bias: this.get(`${name}.bias`), ...side };
+    return output(this.graph.apply(side ? linearBiasLora : linearBias, inputs), "y");
+  }
+
+  /** The side branch of a linear that carries an adapter: its output gains z [R,r] · lora_b [O,r], transposed. */
+  side(name: string, x: Tensor): { readonly z: Tensor; readonly lora_b: Tensor } | undefined {
+    const { graph, store, options } = this;
+    const { lora } = store;
+    const lora_a = loraName(name, "A");
+    if (!lora || options.adapter === false || !store.has(lora_a)) return undefined;
+    const { lora_dropout: p } = lora;
+    const { dropout: seed } = options;
+    const kept = seed && p > 0 ? output(graph.apply(dropout, { x, seed }, { p, salt: this.#dropouts++ }), "y") : x;
+    const low = output(graph.apply(linear, { x: kept, weight: this.get(lora_a) }), "y");
+    const factor = loraFactor(lora);
+    const z = factor === 1 ? low : output(graph.apply(scale, { x: low }, { factor }), "y");
+    return { z, lora_b: this.get(loraName(name, "B")) };
   }
 
   layerNorm(name: string, x: Tensor, eps: number): Tensor {

@@ -1,22 +1,20 @@
 /**
- * All parameters of a model on the GPU: weights, gradients and AdamW's moments as flat f32 arenas with the same layout,
- * so that the optimizer needs a handful of dispatches. Names are the Hugging Face names on disk. An arena is split into
- * shards where one binding would be too large. Padding between parameters stays zero for ever: its gradient is never
- * written.
+ * All parameters of a model on the GPU: weights, gradients and AdamW's moments as flat arenas with the same layout, so
+ * that the optimizer needs a handful of dispatches. What is trained is f32, frozen matrices may be f16. Names are the
+ * names on disk: Hugging Face's, and PEFT's for adapters. Padding between parameters stays zero for ever: its gradient is
+ * never written.
  */
 
 import { NagiError } from "../../../src/shared/errors";
 import type { BufferSlice, Gpu } from "../gpu/gpu";
+import { fromFloat32, toFloat32 } from "../io/dtype";
 import type { ParameterSlices } from "../plan/execute";
-import { alignUp } from "../plan/memory";
 import { shapeSize } from "../plan/record";
+import type { LoraOptions } from "./lora";
+import type { ParameterInfo } from "./neox";
+import { type ParameterElement, ParameterLayout, type ParameterSpec } from "./parameter-layout";
 
-export interface ParameterSpec {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** Frozen parameters have neither gradient nor moments. */
-  readonly trainable: boolean;
-}
+export type { ParameterSpec } from "./parameter-layout";
 
 /** The four arenas of one shard, each `elements` f32 long. */
 export interface Shard {
@@ -29,56 +27,37 @@ export interface Shard {
 
 export type ParameterKind = "weights" | "gradients" | "exp_avg" | "exp_avg_sq";
 
-interface Entry extends ParameterSpec {
-  readonly group: number;
-  /** Bytes from the start of the shard. */
-  readonly offset: number;
-}
-
-interface Group {
-  readonly trainable: boolean;
-  bytes: number;
+export interface StoreOptions {
+  /** Bytes of the largest arena; what the adapter binds, less only in tests. */
+  readonly largestBinding?: number;
+  /** Of the adapters among the parameters. */
+  readonly lora?: LoraOptions;
 }
 
 const KINDS: readonly ParameterKind[] = ["weights", "gradients", "exp_avg", "exp_avg_sq"];
 
-export class ParameterStore implements ParameterSlices {
+/** Above it a half is infinite. */
+const LARGEST_HALF = 65_504;
+
+export class ParameterStore implements ParameterSlices, ParameterInfo {
   private constructor(
     private readonly gpu: Gpu,
-    private readonly entries: ReadonlyMap<string, Entry>,
+    private readonly layout: ParameterLayout,
     private readonly arenas: readonly Readonly<Record<ParameterKind, BufferSlice | undefined>>[],
   ) {}
 
   /**
    * Allocates the arenas (zeroed).
-   * @param largestBinding bytes of the largest arena; what the adapter binds, less only in tests.
    * @throws NagiError gpu.limit {what, needed, granted} (bytes) where one parameter is larger than a binding may be.
    */
-  static create(
-    gpu: Gpu,
-    specs: readonly ParameterSpec[],
-    largestBinding = gpu.capabilities.maxStorageBufferBindingSize,
-  ): ParameterStore {
-    const granted = Math.floor(largestBinding / 256) * 256;
-    const groups: Group[] = [];
-    const entries = new Map<string, Entry>();
-    for (const spec of specs) {
-      const bytes = alignUp(4 * shapeSize(spec.shape));
-      if (bytes > granted)
-        throw new NagiError(
-          "gpu.limit",
-          `tensor ${spec.name} needs ${bytes} bytes, the adapter binds at most ${granted} (maxStorageBufferBindingSize): ` +
-            "use a smaller model or another adapter",
-          { what: spec.name, needed: bytes, granted },
-        );
-      let group = groups.findIndex((one) => one.trainable === spec.trainable && one.bytes + bytes <= granted);
-      if (group < 0) group = groups.push({ trainable: spec.trainable, bytes: 0 }) - 1;
-      const home = groups[group];
-      if (!home) throw new Error("no group");
-      entries.set(spec.name, { ...spec, group, offset: home.bytes });
-      home.bytes += bytes;
-    }
-    const arenas = groups.map(({ trainable, bytes }, index) => {
+  static create(gpu: Gpu, specs: readonly ParameterSpec[], options: StoreOptions = {}): ParameterStore {
+    const { largestBinding = gpu.capabilities.maxStorageBufferBindingSize, lora } = options;
+    return ParameterStore.allocate(gpu, ParameterLayout.of(specs, largestBinding, lora));
+  }
+
+  /** Allocates the arenas of a layout (zeroed). */
+  static allocate(gpu: Gpu, layout: ParameterLayout): ParameterStore {
+    const arenas = layout.groups.map(({ trainable, bytes }, index) => {
       const make = (kind: ParameterKind) =>
         kind === "weights" || trainable ? gpu.createBuffer(`${kind} ${index}`, bytes) : undefined;
       return {
@@ -88,12 +67,23 @@ export class ParameterStore implements ParameterSlices {
         exp_avg_sq: make("exp_avg_sq"),
       };
     });
-    return new ParameterStore(gpu, entries, arenas);
+    return new ParameterStore(gpu, layout, arenas);
   }
 
   /** Names in the order of creation. */
   get names(): string[] {
-    return [...this.entries.keys()];
+    return [...this.layout.places.keys()];
+  }
+
+  /** Number of trained values. */
+  get trainedCount(): number {
+    let count = 0;
+    for (const { shape, trainable } of this.layout.places.values()) if (trainable) count += shapeSize(shape);
+    return count;
+  }
+
+  get lora(): LoraOptions | undefined {
+    return this.layout.lora;
   }
 
   /** Bytes of GPU memory, by arena kind. */
@@ -112,12 +102,20 @@ export class ParameterStore implements ParameterSlices {
     );
   }
 
+  has(name: string): boolean {
+    return this.layout.has(name);
+  }
+
   shape(name: string): readonly number[] {
-    return this.#entry(name).shape;
+    return this.layout.shape(name);
   }
 
   trainable(name: string): boolean {
-    return this.#entry(name).trainable;
+    return this.layout.trainable(name);
+  }
+
+  element(name: string): ParameterElement {
+    return this.layout.element(name);
   }
 
   weight(name: string): BufferSlice {
@@ -129,13 +127,19 @@ export class ParameterStore implements ParameterSlices {
   }
 
   /**
-   * Overwrites tensors on the GPU.
-   * @throws NagiError model.tensor_missing {file, tensor} where a parameter (of moments: a trainable one) has no entry
-   * in `tensors`, model.tensor_shape {tensor, expected, actual} where the number of elements differs.
+   * Overwrites tensors on the GPU: all of them, or those that are trained (gradients and moments: always those).
+   * @throws NagiError model.tensor_missing {file, tensor} where one has no entry in `tensors`, model.tensor_shape {tensor,
+   * expected, actual} where the number of elements differs, model.tensor_type {file, tensor, dtype} where a value is too
+   * large for the f16 it is to be stored as.
    */
-  load(kind: ParameterKind, tensors: ReadonlyMap<string, Float32Array>, source: string): void {
-    for (const { name, shape, trainable } of this.entries.values()) {
-      if (kind !== "weights" && !trainable) continue;
+  load(
+    kind: ParameterKind,
+    tensors: ReadonlyMap<string, Float32Array>,
+    source: string,
+    which: "all" | "trained" = "all",
+  ): void {
+    for (const { name, shape, trainable, element } of this.layout.places.values()) {
+      if (!trainable && (kind !== "weights" || which === "trained")) continue;
       const tensor = tensors.get(name);
       if (!tensor)
         throw new NagiError("model.tensor_missing", `${source}: the tensor ${name} is missing`, {
@@ -148,13 +152,14 @@ export class ParameterStore implements ParameterSlices {
           `${source}: tensor ${name} has ${tensor.length} elements, the model wants [${shape.join(", ")}]`,
           { tensor: name, expected: shape.join(", "), actual: String(tensor.length) },
         );
-      this.gpu.write(this.#slice(name, kind), tensor);
+      this.gpu.write(this.#slice(name, kind), element === "f16" ? halves(tensor, name, source) : tensor);
     }
   }
 
-  /** Copies of all tensors of a kind, as they are after the work submitted so far. */
-  async read(kind: ParameterKind): Promise<Map<string, Float32Array>> {
-    const slices = this.arenas.map((arena) => arena[kind]);
+  /** Copies of all tensors of a kind (weights: or of those that are trained), after the work submitted so far. */
+  async read(kind: ParameterKind, which: "all" | "trained" = "all"): Promise<Map<string, Float32Array>> {
+    const wanted = this.layout.groups.map(({ trainable }) => trainable || which === "all");
+    const slices = this.arenas.map((arena, group) => (wanted[group] ? arena[kind] : undefined));
     const reads = this.gpu.submit(
       [],
       slices.filter((slice) => slice !== undefined),
@@ -162,9 +167,11 @@ export class ParameterStore implements ParameterSlices {
     const data: (ArrayBuffer | undefined)[] = [];
     for (const slice of slices) data.push(slice ? await reads.shift() : undefined);
     const tensors = new Map<string, Float32Array>();
-    for (const { name, shape, group, offset } of this.entries.values()) {
+    for (const { name, group, offset, element } of this.layout.places.values()) {
       const bytes = data[group];
-      if (bytes) tensors.set(name, new Float32Array(bytes, offset, shapeSize(shape)).slice());
+      if (!bytes) continue;
+      const stored = new Uint8Array(bytes, offset, this.layout.bytes(name));
+      tensors.set(name, toFloat32(stored, element === "f16" ? "F16" : "F32"));
     }
     return tensors;
   }
@@ -177,17 +184,24 @@ export class ParameterStore implements ParameterSlices {
       }
   }
 
-  #entry(name: string): Entry {
-    const entry = this.entries.get(name);
-    if (!entry)
-      throw new NagiError("model.tensor_missing", `the model has no tensor ${name}`, { file: "model", tensor: name });
-    return entry;
-  }
-
   #slice(name: string, kind: ParameterKind): BufferSlice {
-    const { group, offset, shape } = this.#entry(name);
+    const { group, offset } = this.layout.place(name);
     const arena = this.arenas[group]?.[kind];
     if (!arena) throw new Error(`parameter ${name} is frozen: it has no ${kind}`);
-    return { buffer: arena.buffer, offset, size: 4 * shapeSize(shape) };
+    // An odd number of halves ends within a word; the room behind it is padding.
+    return { buffer: arena.buffer, offset, size: Math.ceil(this.layout.bytes(name) / 4) * 4 };
   }
+}
+
+function halves(tensor: Float32Array, name: string, source: string): Uint8Array {
+  const large = tensor.find((value) => Math.abs(value) > LARGEST_HALF);
+  if (large !== undefined)
+    throw new NagiError(
+      "model.tensor_type",
+      `${source}: tensor ${name} holds ${large}, which f16 cannot: keep the frozen weights in f32`,
+      { file: source, tensor: name, dtype: "F16" },
+    );
+  const bytes = new Uint8Array(2 * tensor.length);
+  fromFloat32(tensor, "F16", bytes, 0);
+  return bytes;
 }

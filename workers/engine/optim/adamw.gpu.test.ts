@@ -87,7 +87,7 @@ describe("AdamW", () => {
     const options = { betas: [0.9, 0.99], eps: 1e-8, weight_decay, max_grad_norm } as const;
     const random = Random.seeded(3);
     // Small enough that a, b and c cannot share an arena.
-    const store = ParameterStore.create(gpu, SPECS, 8192);
+    const store = ParameterStore.create(gpu, SPECS, { largestBinding: 8192 });
     expect(store.shards.length).toBe(2);
     const initial = draw(random, 1);
     store.load("weights", initial, "test");
@@ -136,7 +136,7 @@ describe("AdamW", () => {
 describe("parameter store", () => {
   it("refuses a parameter that no binding holds before it allocates", () => {
     const before = gpu.snapshot();
-    expect(() => ParameterStore.create(gpu, SPECS, 4096)).toThrow(
+    expect(() => ParameterStore.create(gpu, SPECS, { largestBinding: 4096 })).toThrow(
       expect.objectContaining({ code: "gpu.limit", details: { what: "b", needed: 8192, granted: 4096 } }),
     );
     expect(gpu.snapshot()).toEqual(before);
@@ -144,7 +144,7 @@ describe("parameter store", () => {
 
   it("gives back what was loaded, and frees it", async () => {
     const before = gpu.counters.bytes;
-    const store = ParameterStore.create(gpu, SPECS, 8192);
+    const store = ParameterStore.create(gpu, SPECS, { largestBinding: 8192 });
     const tensors = draw(Random.seeded(5), 1);
     store.load("weights", tensors, "test");
     const read = await store.read("weights");

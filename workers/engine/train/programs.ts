@@ -5,10 +5,10 @@ import { IGNORED, type PackedBatch } from "../data/batches";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
 import { accumulate } from "../kernels/accumulate";
 import { LABELS, lmLogits, lmLossHead, rewardLoss, rewardScores } from "../model/heads";
-import { inverseFrequencies, neoxTrunk, Parameters, streamInputs, type Trainable } from "../model/neox";
+import { inverseFrequencies, neoxTrunk, type ParameterInfo, Parameters, streamInputs } from "../model/neox";
 import type { NeoxConfig } from "../model/neox-config";
 import type { ParameterStore } from "../model/params";
-import { type HeadSpec, neoxParameterShapes } from "../model/shapes";
+import type { HeadSpec } from "../model/shapes";
 import type { Arena } from "../plan/arena";
 import { compilePlan, type Plan, type Variant } from "../plan/execute";
 import { Graph, type Tensor } from "../plan/record";
@@ -26,6 +26,18 @@ export function headOf(task: Task): HeadSpec {
 /** train: loss and gradients. evaluate: loss and scores. logits: loss and the logits of every token. */
 export type Purpose = "train" | "evaluate" | "logits";
 
+/** A plan of a trainer; equal keys are equal plans. */
+export interface ProgramSpec {
+  readonly purpose: Purpose;
+  /** Tokens R of the stream. */
+  readonly tokens: number;
+  /** false: the adapters are left out. */
+  readonly adapter: boolean;
+}
+
+export const programKey = ({ purpose, tokens, adapter }: ProgramSpec): string =>
+  `${purpose} ${tokens}${adapter ? "" : " without adapter"}`;
+
 /** What a trainer shares among its programs. */
 export interface Workshop {
   readonly gpu: Gpu;
@@ -33,7 +45,6 @@ export interface Workshop {
   readonly task: Task;
   readonly store: ParameterStore;
   readonly arena: Arena;
-  readonly trainable: Trainable;
   /** f32 [1]: the sum of the losses of a step's micro-batches. */
   readonly totalLoss: BufferSlice;
 }
@@ -43,7 +54,7 @@ export interface MicroStep {
   readonly dispatches: readonly Dispatch[];
 }
 
-interface Results {
+export interface Results {
   readonly loss: Tensor;
   readonly scores: Tensor | undefined;
   readonly logits: Tensor | undefined;
@@ -55,6 +66,7 @@ export class Program {
     private readonly plan: Plan,
     private readonly results: Results,
     readonly tokens: number,
+    private readonly drops: boolean,
     /** The first micro-batch of a step: gradients and the step's loss are written. */
     readonly first: MicroStep,
   ) {}
@@ -71,20 +83,22 @@ export class Program {
     this.#later = await microStep(this.shop, await this.plan.accumulating(), this.results.loss, 1);
   }
 
-  static async create(shop: Workshop, purpose: Purpose, tokens: number): Promise<Program> {
-    const { gpu, config, task, store, arena } = shop;
+  static async create(shop: Workshop, spec: ProgramSpec): Promise<Program> {
+    const { gpu, config, store, arena } = shop;
+    const { purpose, tokens } = spec;
     const graph = new Graph();
-    const results = record(graph, shop, purpose, tokens);
+    const results = recordProgram(graph, shop, spec);
     const { loss, scores, logits } = results;
     const plan = await compilePlan(gpu, graph, {
-      label: `${purpose} ${task.kind} ${tokens}`,
+      label: `${shop.task.kind} ${programKey(spec)}`,
       ...(purpose === "train" ? { loss } : {}),
       outputs: [loss, scores, logits].filter((tensor) => tensor !== undefined),
       parameters: store,
       arena,
     });
     plan.floats("inv_freq").set(inverseFrequencies(config));
-    return new Program(shop, plan, results, tokens, await microStep(shop, plan.writing, loss, 0));
+    const drops = graph.inputs.has(DROPOUT_SEED);
+    return new Program(shop, plan, results, tokens, drops, await microStep(shop, plan.writing, loss, 0));
   }
 
   get scores(): BufferSlice | undefined {
@@ -95,8 +109,11 @@ export class Program {
     return this.results.logits && this.plan.writing.output(this.results.logits);
   }
 
-  /** Lays a checked batch into the inputs and sends them. @param weight of one token, text or pair: 1 / count. */
-  load(batch: PackedBatch, weight: number): void {
+  /**
+   * Lays a checked batch into the inputs and sends them.
+   * @param weight of one token, text or pair: 1 / count. @param seed of the dropout masks, 32 bits.
+   */
+  load(batch: PackedBatch, weight: number, seed = 0): void {
     const { plan, shop } = this;
     const { config, task } = shop;
     const stream = {
@@ -106,6 +123,7 @@ export class Program {
       segment_end: plan.integers("segment_end"),
     };
     fillStream(stream, batch, Math.min(config.pad_token_id ?? 0, config.vocab_size - 1));
+    if (this.drops) plan.integers(DROPOUT_SEED)[0] = seed;
     if (task.kind === "causal-lm") {
       const targets = plan.integers("targets").fill(IGNORED);
       if (batch.targets) targets.set(batch.targets);
@@ -146,15 +164,26 @@ export class Program {
   }
 }
 
-function record(graph: Graph, shop: Workshop, purpose: Purpose, tokens: number): Results {
-  const { config, task, trainable } = shop;
-  const parameters = new Parameters(graph, neoxParameterShapes(config, headOf(task)), trainable);
+const DROPOUT_SEED = "dropout_seed";
+
+/** Records what a plan computes; `store` only says what the parameters are. */
+export function recordProgram(
+  graph: Graph,
+  shop: Pick<Workshop, "config" | "task"> & { readonly store: ParameterInfo },
+  { purpose, tokens, adapter }: ProgramSpec,
+): Results {
+  const { config, task, store } = shop;
+  const drops = purpose === "train" && (store.lora?.lora_dropout ?? 0) > 0;
+  const parameters = new Parameters(graph, store, {
+    adapter,
+    ...(drops ? { dropout: graph.input(DROPOUT_SEED, [1], "i32") } : {}),
+  });
   const hidden = neoxTrunk(graph, config, parameters, streamInputs(graph, config, tokens));
   if (task.kind === "causal-lm") {
     const targets = graph.input("targets", [tokens], "i32");
     const token_weight = graph.input("token_weight", [1], "f32");
     const loss = lmLossHead(graph, config, parameters, hidden, { targets, token_weight });
-    const logits = purpose === "logits" ? lmLogits(graph, config, parameters, hidden) : undefined;
+    const logits = purpose === "logits" ? lmLogits(config, parameters, hidden) : undefined;
     return { loss, scores: undefined, logits };
   }
   const { objective, texts } = task;

@@ -8,13 +8,14 @@ import { NagiError } from "../../../src/shared/errors";
 import type { RewardObjective } from "../../../src/shared/protocol/config";
 import type { PackedBatch } from "../data/batches";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
+import type { LoraOptions } from "../model/lora";
 import type { NeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
-import { neoxParameterShapes } from "../model/shapes";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
 import { bucketSize, checkBatch, countTargets, countTexts } from "./batch";
-import { headOf, Program, type Purpose, type Task, type Workshop } from "./programs";
+import { layOutModel } from "./model-layout";
+import { headOf, Program, type ProgramSpec, type Purpose, programKey, type Task, type Workshop } from "./programs";
 
 export type { PackedBatch } from "../data/batches";
 
@@ -27,8 +28,23 @@ export interface TrainerOptions {
   readonly max_tokens: number;
   /** Texts of the largest micro-batch (pairwise: both sides counted). */
   readonly max_texts: number;
-  /** Which parameters are trained; default all. */
+  /** Which parameters are trained; default all, with LoRA the adapters and the score head. */
   readonly trainable?: (name: string) => boolean;
+  /** Adapters on the model's linears: PEFT's names, e.g. base_model.model.embed_out.lora_A.weight. */
+  readonly lora?: LoraOptions;
+  /** 32 bits: draws the adapters that `tensors` lacks, and the dropout masks. Default 0. */
+  readonly seed?: number;
+  /** How frozen matrices are stored. Default: f16 with LoRA where the GPU adapter has shader-f16, else f32. */
+  readonly frozen_dtype?: "f32" | "f16";
+  /** Forward passes only: no gradients, no optimizer (a reward model that judges others' texts). */
+  readonly frozen?: boolean;
+}
+
+export interface ForwardOptions {
+  /** Also the logits of every token (language models; made for small batches). */
+  readonly logits?: boolean;
+  /** false: as if the model had no adapters. */
+  readonly adapter?: boolean;
 }
 
 export interface StepResult {
@@ -48,6 +64,7 @@ export interface ForwardResult {
 }
 
 export interface TrainerState {
+  /** Of the parameters that are trained: without training from scratch, only these ever change. */
   readonly weights: ReadonlyMap<string, Float32Array>;
   readonly exp_avg: ReadonlyMap<string, Float32Array>;
   readonly exp_avg_sq: ReadonlyMap<string, Float32Array>;
@@ -70,15 +87,17 @@ export class Trainer {
   private constructor(
     private readonly gpu: Gpu,
     private readonly shop: Workshop,
-    private readonly optimizer: AdamW,
+    private readonly optimizer: AdamW | undefined,
     private readonly results: BufferSlice,
     private readonly options: TrainerOptions,
   ) {}
 
   /**
    * Uploads the weights and prepares the largest plan, so that what does not fit is said before the run.
-   * @param tensors all parameters by Hugging Face name, `score.weight` included (model/shapes.ts draws fresh ones).
-   * @throws NagiError model.tensor_missing, model.tensor_shape, gpu.limit, gpu.out_of_memory.
+   * @param tensors all parameters by their name on disk, `score.weight` included (model/shapes.ts draws fresh ones).
+   * Adapters that are not among them are drawn as peft draws them.
+   * @throws NagiError model.tensor_missing, model.tensor_shape, gpu.limit, gpu.out_of_memory; config.invalid where nothing
+   * would be trained or the adapters' targets do not exist.
    */
   static async create(
     gpu: Gpu,
@@ -87,28 +106,37 @@ export class Trainer {
     options: TrainerOptions,
   ): Promise<Trainer> {
     const task = taskOf(options);
-    const trainable = options.trainable ?? (() => true);
-    const shapes = neoxParameterShapes(config, headOf(task));
-    const store = ParameterStore.create(
-      gpu,
-      [...shapes].map(([name, shape]) => ({ name, shape, trainable: trainable(name) })),
-    );
-    store.load("weights", tensors, "model");
+    const { layout, fresh } = layOutModel(gpu, config, headOf(task), options);
+    const store = ParameterStore.allocate(gpu, layout);
+    store.load("weights", new Map([...fresh, ...tensors]), "model");
     const results = gpu.createBuffer("step results", 512);
     const arena = new Arena(gpu);
     const totalLoss = { ...results, offset: LOSS, size: 4 };
-    const shop: Workshop = { gpu, config, task, store, arena, trainable, totalLoss };
+    const shop: Workshop = { gpu, config, task, store, arena, totalLoss };
     const norm = { ...results, offset: NORM, size: 8 };
-    const optimizer = await AdamW.create(gpu, store.shards, options.optimizer, norm);
+    const optimizer = options.frozen ? undefined : await AdamW.create(gpu, store.shards, options.optimizer, norm);
     const trainer = new Trainer(gpu, shop, optimizer, results, options);
-    await trainer.#prepare("train", bucketSize(options.max_tokens + 1));
+    await trainer.#prepare({
+      purpose: options.frozen ? "evaluate" : "train",
+      tokens: bucketSize(options.max_tokens + 1),
+      adapter: true,
+    });
     return trainer;
+  }
+
+  /** The parameters on the GPU: a generator reads the very same weights. */
+  get store(): ParameterStore {
+    return this.shop.store;
   }
 
   /** GPU memory in bytes: in all, and by what it holds. */
   get memory(): { readonly bytes: number; readonly perBuffer: Readonly<Record<string, number>> } {
     const { store, arena } = this.shop;
-    const perBuffer = { ...store.bytes, activations: arena.bytes, optimizer: this.optimizer.bytes + this.results.size };
+    const perBuffer = {
+      ...store.bytes,
+      activations: arena.bytes,
+      optimizer: (this.optimizer?.bytes ?? 0) + this.results.size,
+    };
     return { bytes: Object.values(perBuffer).reduce((sum, bytes) => sum + bytes, 0), perBuffer };
   }
 
@@ -131,13 +159,10 @@ export class Trainer {
     return this.#train(microBatches, undefined);
   }
 
-  /**
-   * Scores and loss of a batch with the weights as they are after the steps called so far.
-   * @param logits also return the logits of every token (language models; made for small batches).
-   */
-  async forward(batch: PackedBatch, logits = false): Promise<ForwardResult> {
+  /** Scores and loss of a batch with the weights as they are after the steps called so far. Nothing is dropped out. */
+  async forward(batch: PackedBatch, { logits = false, adapter = true }: ForwardOptions = {}): Promise<ForwardResult> {
     const purpose: Purpose = logits ? "logits" : "evaluate";
-    const reads = await this.#whenReady([batch], purpose, ([program]) => {
+    const reads = await this.#whenReady([batch], { purpose, adapter }, ([program]) => {
       if (!program) throw new Error("no program");
       const known = hasLoss(batch, this.shop.task);
       program.load(batch, known ? 1 / this.#count(batch) : 0);
@@ -163,14 +188,14 @@ export class Trainer {
     return this.#inOrder(() => this.shop.store.read("gradients"));
   }
 
-  /** Everything that decides the next step, as it is after the steps called so far. */
+  /** Everything that decides the next step but the frozen weights, as it is after the steps called so far. */
   exportState(): Promise<TrainerState> {
     return this.#inOrder(async () => {
       const { store } = this.shop;
       const optimizer_step = this.#optimizerStep;
       // All copies are enqueued before the first wait, so they belong to one moment.
       const kinds = ["weights", "exp_avg", "exp_avg_sq"] as const;
-      const [weights, exp_avg, exp_avg_sq] = await Promise.all(kinds.map((kind) => store.read(kind)));
+      const [weights, exp_avg, exp_avg_sq] = await Promise.all(kinds.map((kind) => store.read(kind, "trained")));
       if (!weights || !exp_avg || !exp_avg_sq) throw new Error("a state has three parts");
       return { weights, exp_avg, exp_avg_sq, optimizer_step };
     });
@@ -180,7 +205,9 @@ export class Trainer {
   importState(state: TrainerState): Promise<void> {
     return this.#inOrder(async () => {
       const { store } = this.shop;
-      for (const kind of ["weights", "exp_avg", "exp_avg_sq"] as const) store.load(kind, state[kind], "checkpoint");
+      for (const kind of ["weights", "exp_avg", "exp_avg_sq"] as const) {
+        store.load(kind, state[kind], "checkpoint", "trained");
+      }
       this.#optimizerStep = state.optimizer_step;
     });
   }
@@ -190,15 +217,16 @@ export class Trainer {
     this.#programs.clear();
     this.shop.arena.destroy();
     this.shop.store.destroy();
-    this.optimizer.destroy();
+    this.optimizer?.destroy();
     this.gpu.freeBuffer(this.results);
   }
 
   async #train(microBatches: readonly PackedBatch[], learningRate: number | undefined): Promise<StepResult> {
+    if (!this.optimizer) throw new Error("a frozen trainer only runs forward");
     const count = microBatches.reduce((sum, batch) => sum + this.#count(batch), 0);
     if (microBatches.length === 0 || (count === 0 && learningRate !== undefined))
       throw new NagiError("data.empty", "the batch has no token, text or pair to learn from", { file: "batch" });
-    const read = await this.#whenReady(microBatches, "train", (programs) => ({
+    const read = await this.#whenReady(microBatches, { purpose: "train", adapter: true }, (programs) => ({
       promise: this.#enqueue(programs, microBatches, count === 0 ? 0 : 1 / count, learningRate),
     }));
     const result = new Float32Array(await read.promise);
@@ -211,13 +239,14 @@ export class Trainer {
     weight: number,
     learningRate: number | undefined,
   ): Promise<ArrayBuffer> {
-    if (learningRate !== undefined) this.optimizer.prepare(++this.#optimizerStep, learningRate);
+    const step = this.#optimizerStep + 1;
+    if (learningRate !== undefined) this.optimizer?.prepare(++this.#optimizerStep, learningRate);
     let read: Promise<ArrayBuffer> | undefined;
     for (const [index, batch] of batches.entries()) {
       const program = programs[index];
       const micro = index === 0 ? program?.first : program?.later;
       if (!program || !micro) throw new Error("a plan is missing");
-      program.load(batch, weight);
+      program.load(batch, weight, dropoutSeed(this.options.seed ?? 0, step, index));
       if (index < batches.length - 1) this.gpu.submit(micro.dispatches);
       else
         [read] = this.gpu.submit(this.#withOptimizer(micro.dispatches, learningRate !== undefined), [
@@ -229,10 +258,11 @@ export class Trainer {
   }
 
   #withOptimizer(micro: readonly Dispatch[], update: boolean): readonly Dispatch[] {
-    if (!update) return [...micro, ...this.optimizer.norm];
+    const { norm = [], update: adamw = [] } = this.optimizer ?? {};
+    if (!update) return [...micro, ...norm];
     const known = this.#lastLists.get(micro);
     if (known) return known;
-    const list = [...micro, ...this.optimizer.norm, ...this.optimizer.update];
+    const list = [...micro, ...norm, ...adamw];
     this.#lastLists.set(micro, list);
     return list;
   }
@@ -240,19 +270,19 @@ export class Trainer {
   /** Runs `action` with the programs of the batches: now, if all exist and nothing waits, else in the order of calls. */
   #whenReady<T>(
     batches: readonly PackedBatch[],
-    purpose: Purpose,
+    kind: Omit<ProgramSpec, "tokens">,
     action: (programs: readonly Program[]) => T,
   ): T | Promise<T> {
     for (const batch of batches) checkBatch(batch, this.shop.config.vocab_size);
-    const sizes = batches.map((batch) => this.#tokensNeeded(batch));
+    const specs = batches.map((batch) => ({ ...kind, tokens: this.#tokensNeeded(batch) }));
     if (this.#queue === undefined) {
-      const ready = this.#readyPrograms(purpose, sizes);
+      const ready = this.#readyPrograms(specs);
       if (ready) return action(ready);
     }
     return this.#inOrder(async () => {
-      for (const size of sizes) await this.#prepare(purpose, size);
-      if (sizes.length > 1) for (const size of sizes.slice(1)) await this.#program(purpose, size)?.prepareLater();
-      const ready = this.#readyPrograms(purpose, sizes);
+      for (const spec of specs) await this.#prepare(spec);
+      for (const spec of specs.slice(1)) await this.#program(spec)?.prepareLater();
+      const ready = this.#readyPrograms(specs);
       if (!ready) throw new Error("a plan is missing");
       return action(ready);
     });
@@ -272,23 +302,23 @@ export class Trainer {
     return result;
   }
 
-  #program(purpose: Purpose, tokens: number): Program | undefined {
-    return this.#programs.get(`${purpose} ${tokens}`);
+  #program(spec: ProgramSpec): Program | undefined {
+    return this.#programs.get(programKey(spec));
   }
 
-  #readyPrograms(purpose: Purpose, sizes: readonly number[]): Program[] | undefined {
+  #readyPrograms(specs: readonly ProgramSpec[]): Program[] | undefined {
     const programs: Program[] = [];
-    for (const [index, size] of sizes.entries()) {
-      const program = this.#program(purpose, size);
+    for (const [index, spec] of specs.entries()) {
+      const program = this.#program(spec);
       if (!program || (index > 0 && !program.later)) return undefined;
       programs.push(program);
     }
     return programs;
   }
 
-  async #prepare(purpose: Purpose, tokens: number): Promise<void> {
-    if (this.#program(purpose, tokens)) return;
-    this.#programs.set(`${purpose} ${tokens}`, await Program.create(this.shop, purpose, tokens));
+  async #prepare(spec: ProgramSpec): Promise<void> {
+    if (this.#program(spec)) return;
+    this.#programs.set(programKey(spec), await Program.create(this.shop, spec));
   }
 
   /** Where texts are missing, filler texts end at a filler token, of which there must be one. */
@@ -311,6 +341,11 @@ export class Trainer {
     if (task.kind === "causal-lm") return countTargets(batch);
     return task.objective === "pairwise" ? countTexts(batch) / 2 : countTexts(batch);
   }
+}
+
+/** 32 bits that differ from micro-batch to micro-batch; a resumed run makes the same. */
+function dropoutSeed(seed: number, step: number, micro: number): number {
+  return Math.imul(seed ^ Math.imul(step, 0x9e37_79b1), 0x85eb_ca6b) ^ Math.imul(micro + 1, 0xc2b2_ae35);
 }
 
 function taskOf({ task, objective, max_texts }: TrainerOptions): Task {
