@@ -17,6 +17,7 @@ export type {
   DatasetEntry,
   DatasetImport,
   LibraryBackend,
+  LibrarySource,
   ModelEntry,
   ModelImport,
   StudioBackend,

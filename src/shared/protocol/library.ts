@@ -49,6 +49,7 @@ export const modelEntry = z.strictObject({
   created: z.number(),
 });
 
+export type LibrarySource = z.infer<typeof librarySource>;
 export type DatasetEntry = z.infer<typeof datasetEntry>;
 export type ModelEntry = z.infer<typeof modelEntry>;
 

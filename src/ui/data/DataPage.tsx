@@ -30,7 +30,7 @@ export function DataPage() {
 
 function Datasets() {
   const { t } = useTranslation();
-  const datasets = useDatasets((state) => state.datasets);
+  const datasets = useDatasets((state) => state.entries);
   const loadError = useDatasets((state) => state.loadError);
   const remove = useDatasets((state) => state.delete);
   const [chosen, setChosen] = useState<string | null>(null);
@@ -89,7 +89,7 @@ function Datasets() {
 
 function Models() {
   const { t } = useTranslation();
-  const models = useModels((state) => state.models);
+  const models = useModels((state) => state.entries);
   const loadError = useModels((state) => state.loadError);
   const remove = useModels((state) => state.delete);
   const [chosen, setChosen] = useState<string | null>(null);

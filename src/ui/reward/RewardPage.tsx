@@ -28,7 +28,7 @@ export function RewardPage() {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const [query] = useSearchParams();
-  const datasets = useDatasets((state) => state.datasets);
+  const datasets = useDatasets((state) => state.entries);
   const runs = useRuns((state) => state.runs);
   const start = useRuns((state) => state.start);
   const available = useEnvironment((state) => state.webgpu);
@@ -123,7 +123,7 @@ interface PartProps {
 
 function ModelSection({ draft, change, problem }: PartProps) {
   const { t } = useTranslation();
-  const models = useModels((state) => state.models);
+  const models = useModels((state) => state.entries);
   const loadError = useModels((state) => state.loadError);
   const known = models.some((entry) => entry.reference === draft.model);
   const options = models.map((entry) => ({
@@ -174,7 +174,7 @@ function ModelSection({ draft, change, problem }: PartProps) {
 
 function DataSection({ draft, change, problem }: PartProps) {
   const { t } = useTranslation();
-  const datasets = useDatasets((state) => state.datasets);
+  const datasets = useDatasets((state) => state.entries);
   const loadError = useDatasets((state) => state.loadError);
   const [split, setSplit] = useState<Split>("train");
   const entry = datasetOf(draft.train, datasets)?.entry;

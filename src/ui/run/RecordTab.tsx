@@ -20,8 +20,8 @@ export function RecordTab({ runId }: { readonly runId: string }) {
   const record = useRuns((state) => state.runs.find((run) => run.run_id === runId));
   const prepared = useRuns((state) => state.details[runId]?.prepared ?? null);
   const resumedAt = useRuns((state) => state.details[runId]?.resumedAt);
-  const datasets = useDatasets((state) => state.datasets);
-  const models = useModels((state) => state.models);
+  const datasets = useDatasets((state) => state.entries);
+  const models = useModels((state) => state.entries);
   if (record === undefined) return null;
   const { config } = record;
   const splitName = (split: "train" | "validation" | "test") => t(`dataset.split_${split}`);
