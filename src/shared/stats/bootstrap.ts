@@ -1,52 +1,80 @@
-/** How sure one can be of a mean: the percentile bootstrap (Efron, 1979). */
+/** How sure one can be of a mean: percentile intervals by resampling with replacement (Efron, 1979). */
+import type { Interval } from "./binomial";
 import { Random } from "./random";
 
-export interface Interval {
-  readonly low: number;
-  readonly high: number;
+export interface BootstrapOptions {
+  /** Same seed, same interval. */
+  readonly seed: number;
+  /** Resamples; 10 000 unless told. */
+  readonly draws?: number;
+  /** 0.95 unless told. */
+  readonly level?: number;
 }
 
-export interface BootstrapOptions {
-  readonly seed: number;
-  /** Default 0.95. */
-  readonly confidence?: number;
-  /** Samples drawn with replacement. Default 10 000. */
-  readonly resamples?: number;
+/** Quantile of sorted values, linear between neighbours (numpy's default, R's type 7). NaN without values. */
+export function quantile(sorted: ArrayLike<number>, share: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const at = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(at)] ?? 0;
+  const above = sorted[Math.ceil(at)] ?? 0;
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+/** The middle `level` of values in any order. Null without values. */
+export function percentileInterval(values: Float64Array, level = 0.95): Interval | null {
+  if (values.length === 0) return null;
+  const sorted = values.slice().sort();
+  return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
 }
 
 /**
- * The interval in which the mean of the population lies with the given confidence, from one value an item: for a paired
- * comparison these are the differences. The same seed gives the same interval. Null for fewer than two values or one
- * that is not finite.
+ * Over prompts: interval of the mean of one value an item (B's score 0, 0.5, 1, or a difference of rewards). A value
+ * belongs to both models at once, so the comparison stays paired. Null for fewer than two values or one that is not finite.
  */
-export function bootstrapMean(values: ArrayLike<number>, options: BootstrapOptions): Interval | null {
-  const { seed, confidence = 0.95, resamples = 10_000 } = options;
+export function bootstrapItems(
+  values: ArrayLike<number>,
+  { seed, draws = 10_000, level }: BootstrapOptions,
+): Interval | null {
   const count = values.length;
   if (count < 2) return null;
-  for (let index = 0; index < count; index++) if (!Number.isFinite(values[index])) return null;
-  const random = Random.seeded(seed);
-  const means = new Float64Array(resamples);
-  for (let sample = 0; sample < resamples; sample++) {
+  for (let i = 0; i < count; i++) if (!Number.isFinite(values[i])) return null;
+  const random = Random.seeded(seed, 1);
+  const means = new Float64Array(draws);
+  for (let draw = 0; draw < draws; draw++) {
     let sum = 0;
-    for (let draw = 0; draw < count; draw++) sum += values[random.below(count)] ?? 0;
-    means[sample] = sum / count;
+    for (let i = 0; i < count; i++) sum += values[random.below(count)] ?? 0;
+    means[draw] = sum / count;
   }
-  means.sort();
-  const tail = (1 - confidence) / 2;
-  return { low: quantile(means, tail), high: quantile(means, 1 - tail) };
+  return percentileInterval(means, level);
 }
 
-/** Differences of two measurements of the same items. Throws RangeError where their numbers differ. */
-export function differences(second: ArrayLike<number>, first: ArrayLike<number>): Float64Array {
-  if (second.length !== first.length) throw new RangeError(`${second.length} values against ${first.length}`);
-  return Float64Array.from(second, (value, index) => value - (first[index] ?? Number.NaN));
-}
-
-/** Of sorted values, between neighbours in proportion (numpy's default). */
-function quantile(sorted: Float64Array, share: number): number {
-  const place = share * (sorted.length - 1);
-  const below = Math.floor(place);
-  const low = sorted[below] ?? Number.NaN;
-  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN;
-  return low + (place - below) * (high - low);
+/**
+ * Over votes: the prompts stay, each item's votes are drawn anew from its own, and its majority is taken again.
+ * `counts` [items][A, B, tie]; `score` is what an item's counts are worth for B. Null without items.
+ */
+export function bootstrapVotes<Row extends readonly number[]>(
+  counts: readonly Row[],
+  score: (row: readonly number[]) => number,
+  { seed, draws = 10_000, level }: BootstrapOptions,
+): Interval | null {
+  if (counts.length === 0) return null;
+  const random = Random.seeded(seed, 2);
+  const sizes = counts.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const means = new Float64Array(draws);
+  for (let draw = 0; draw < draws; draw++) {
+    let sum = 0;
+    for (const [item, row] of counts.entries()) {
+      const drawn = row.map(() => 0);
+      const votes = sizes[item] ?? 0;
+      for (let vote = 0; vote < votes; vote++) {
+        let at = random.below(votes);
+        let category = 0;
+        while (at >= (row[category] ?? 0)) at -= row[category++] ?? 0;
+        drawn[category] = (drawn[category] ?? 0) + 1;
+      }
+      sum += score(drawn);
+    }
+    means[draw] = sum / counts.length;
+  }
+  return percentileInterval(means, level);
 }
