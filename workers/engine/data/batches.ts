@@ -22,6 +22,15 @@ export interface PackedBatch {
   readonly last_index?: Int32Array;
   /** Reward models, not pairwise: 1 positive, 0 negative, a text. */
   readonly labels?: Int32Array;
+  /** PPO, to train: what the rollout measured at every token that has a target, 0 elsewhere. */
+  readonly ppo?: {
+    readonly old_logprobs: Float32Array;
+    readonly old_values: Float32Array;
+    readonly advantages: Float32Array;
+    readonly returns: Float32Array;
+  };
+  /** DPO, to train: log-probability of each text's targets under the reference, a text. */
+  readonly reference_logps?: Float32Array;
 }
 
 /** A target that no loss counts, as in PyTorch. */

@@ -14,7 +14,8 @@ import { EMBEDDING, OUTPUT_EMBEDDING, SCORE } from "./shapes";
 /** Rows of the score head an objective needs. */
 export const LABELS: Readonly<Record<RewardObjective, 1 | 2>> = { binary: 1, "cross-entropy": 2, pairwise: 1 };
 
-function outputEmbedding(config: NeoxConfig, parameters: Parameters): Tensor {
+/** The matrix that turns hidden states into logits. */
+export function outputEmbedding(config: NeoxConfig, parameters: Parameters): Tensor {
   return parameters.get(config.tie_word_embeddings ? EMBEDDING : OUTPUT_EMBEDDING);
 }
 

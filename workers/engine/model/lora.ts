@@ -5,7 +5,7 @@
 
 import { NagiError } from "../../../src/shared/errors";
 import type { NeoxConfig } from "./neox-config";
-import { EMBEDDING, type HeadSpec, neoxParameterShapes, OUTPUT_EMBEDDING, SCORE } from "./shapes";
+import { EMBEDDING, type HeadSpec, isTrainedHead, neoxParameterShapes, OUTPUT_EMBEDDING } from "./shapes";
 
 /** peft's LoraConfig, as far as the engine has it; a stage's `peft` is one. */
 export interface LoraOptions {
@@ -44,7 +44,7 @@ export function loraLinears(config: NeoxConfig, head: HeadSpec): Map<string, rea
   const shapes = new Map(neoxParameterShapes(config, head));
   if (head.kind === "causal-lm") shapes.set(OUTPUT_EMBEDDING, [config.vocab_size, config.hidden_size]);
   for (const [name, [outputs, inputs]] of shapes) {
-    if (outputs === undefined || inputs === undefined || name === EMBEDDING || name === SCORE) continue;
+    if (outputs === undefined || inputs === undefined || name === EMBEDDING || isTrainedHead(name)) continue;
     linears.set(name.slice(0, -".weight".length), [outputs, inputs]);
   }
   return linears;

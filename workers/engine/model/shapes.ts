@@ -2,12 +2,28 @@
 
 import type { NeoxConfig } from "./neox-config";
 
-/** What sits on the trunk: next-token logits, or `num_labels` scores of the last token. */
-export type HeadSpec = { readonly kind: "causal-lm" } | { readonly kind: "reward"; readonly num_labels: number };
+/** What sits on the trunk: next-token logits (with TRL's value head beside them), or `num_labels` scores of the last token. */
+export type HeadSpec =
+  | { readonly kind: "causal-lm"; readonly value_head?: boolean }
+  | { readonly kind: "reward"; readonly num_labels: number };
 
 export const EMBEDDING = "gpt_neox.embed_in.weight";
 export const OUTPUT_EMBEDDING = "embed_out.weight";
 export const SCORE = "score.weight";
+export const VALUE_WEIGHT = "v_head.summary.weight";
+export const VALUE_BIAS = "v_head.summary.bias";
+
+export const isValueHead = (name: string): boolean => name === VALUE_WEIGHT || name === VALUE_BIAS;
+
+/** Whether a parameter belongs to a head that is trained with every adapter, and is never adapted itself. */
+export const isTrainedHead = (name: string): boolean => name === SCORE || isValueHead(name);
+
+/** A value head that says 0 of every state: as good a guess as any before the first reward, and no noise in advantages. */
+export const freshValueHead = ({ hidden_size }: NeoxConfig): Map<string, Float32Array> =>
+  new Map([
+    [VALUE_WEIGHT, new Float32Array(hidden_size)],
+    [VALUE_BIAS, new Float32Array(1)],
+  ]);
 
 /** Prefix of the tensors of one layer. */
 export const layerPrefix = (layer: number): string => `gpt_neox.layers.${layer}.`;
@@ -36,6 +52,7 @@ export function neoxParameterShapes(config: NeoxConfig, head: HeadSpec): Map<str
   norm("gpt_neox.final_layer_norm");
   if (head.kind === "reward") shapes.set(SCORE, [head.num_labels, H]);
   else if (!config.tie_word_embeddings) shapes.set(OUTPUT_EMBEDDING, [V, H]);
+  if (head.kind === "causal-lm" && head.value_head) shapes.set(VALUE_WEIGHT, [1, H]).set(VALUE_BIAS, [1]);
   return shapes;
 }
 

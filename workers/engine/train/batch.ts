@@ -25,6 +25,7 @@ export function checkBatch(batch: PackedBatch, vocabulary: number): void {
   const { input_ids, position_ids, segment_start, segment_end, targets, last_index } = batch;
   const tokens = input_ids.length;
   const lengths = [position_ids.length, segment_start.length, segment_end.length, targets?.length ?? tokens];
+  if (batch.ppo) lengths.push(...Object.values(batch.ppo).map(({ length }) => length));
   if (lengths.some((length) => length !== tokens)) throw new Error("the token arrays of a batch differ in length");
   for (let t = 0; t < tokens; t++) {
     checkToken(input_ids[t], vocabulary);

@@ -6,7 +6,7 @@ import type { Gpu } from "../gpu/gpu";
 import { drawLora, isLora, type LoraOptions, loraShapes } from "../model/lora";
 import type { NeoxConfig } from "../model/neox-config";
 import { ParameterLayout, type ParameterSpec } from "../model/parameter-layout";
-import { type HeadSpec, neoxParameterShapes, SCORE } from "../model/shapes";
+import { type HeadSpec, isTrainedHead, neoxParameterShapes } from "../model/shapes";
 
 export interface ModelLayoutOptions {
   readonly lora?: LoraOptions;
@@ -34,12 +34,12 @@ export function layOutModel(gpu: Gpu, config: NeoxConfig, head: HeadSpec, option
   const { lora, frozen, seed = 0 } = options;
   const adapters = lora ? loraShapes(config, head, lora) : new Map<string, readonly number[]>();
   const shapes = new Map([...neoxParameterShapes(config, head), ...adapters]);
-  const chosen = options.trainable ?? (lora ? (name: string) => isLora(name) || name === SCORE : () => true);
+  const chosen = options.trainable ?? (lora ? (name: string) => isLora(name) || isTrainedHead(name) : () => true);
   const trainable = frozen ? () => false : chosen;
   if (!frozen && ![...shapes.keys()].some(trainable)) throw nothingToTrain();
   const stored = options.frozen_dtype ?? (lora && gpu.capabilities.f16 ? "f16" : "f32");
   const specs = [...shapes].map(([name, shape]): ParameterSpec => {
-    const half = stored === "f16" && !trainable(name) && !isLora(name) && name !== SCORE && shape.length === 2;
+    const half = stored === "f16" && !trainable(name) && !isLora(name) && !isTrainedHead(name) && shape.length === 2;
     return { name, shape, trainable: trainable(name), element: half ? "f16" : "f32" };
   });
   const random = Random.seeded(seed, LORA_STREAM);

@@ -13,20 +13,30 @@ import type { NeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
-import { bucketSize, checkBatch, countTargets, countTexts } from "./batch";
+import { bucketSize, checkBatch } from "./batch";
 import { layOutModel } from "./model-layout";
-import { headOf, Program, type ProgramSpec, type Purpose, programKey, type Task, type Workshop } from "./programs";
+import { Program, type ProgramSpec, programKey, type Workshop } from "./programs";
+import { type DpoSettings, dpoTask } from "./task-dpo";
+import { LANGUAGE_TASK } from "./task-lm";
+import { type PpoSettings, ppoTask } from "./task-ppo";
+import { rewardTask } from "./task-reward";
+import type { ForwardResult, Purpose, Task } from "./tasks";
 
 export type { PackedBatch } from "../data/batches";
+export type { ForwardResult } from "./tasks";
 
 export interface TrainerOptions {
-  readonly task: "causal-lm" | "reward";
+  readonly task: "causal-lm" | "reward" | "ppo" | "dpo";
   /** Reward only. */
   readonly objective?: RewardObjective;
+  /** PPO only. */
+  readonly ppo?: PpoSettings;
+  /** DPO only. */
+  readonly dpo?: DpoSettings;
   readonly optimizer: AdamWOptions;
   /** Tokens of the largest micro-batch. */
   readonly max_tokens: number;
-  /** Texts of the largest micro-batch (pairwise: both sides counted). */
+  /** Texts of the largest micro-batch (pairs: both sides counted). */
   readonly max_texts: number;
   /** Which parameters are trained; default all, with LoRA the adapters and the score head. */
   readonly trainable?: (name: string) => boolean;
@@ -52,15 +62,8 @@ export interface StepResult {
   readonly loss: number;
   /** Global L2 norm before clipping. */
   readonly grad_norm: number;
-}
-
-export interface ForwardResult {
-  /** Reward: [texts, num_labels], row-major. */
-  readonly scores?: Float32Array;
-  /** Mean loss, where the batch has labels (pairs, targets). */
-  readonly loss?: number;
-  /** Language models, if asked for: [tokens, vocab_size]. */
-  readonly logits?: Float32Array;
+  /** PPO and DPO: what the forward pass of each micro-batch came to. */
+  readonly outputs?: readonly ForwardResult[];
 }
 
 export interface TrainerState {
@@ -106,7 +109,7 @@ export class Trainer {
     options: TrainerOptions,
   ): Promise<Trainer> {
     const task = taskOf(options);
-    const { layout, fresh } = layOutModel(gpu, config, headOf(task), options);
+    const { layout, fresh } = layOutModel(gpu, config, task.head, options);
     const store = ParameterStore.allocate(gpu, layout);
     store.load("weights", new Map([...fresh, ...tensors]), "model");
     const results = gpu.createBuffer("step results", 512);
@@ -159,28 +162,22 @@ export class Trainer {
     return this.#train(microBatches, undefined);
   }
 
-  /** Scores and loss of a batch with the weights as they are after the steps called so far. Nothing is dropped out. */
+  /** What the weights as they are after the steps called so far make of a batch. Nothing is dropped out. */
   async forward(batch: PackedBatch, { logits = false, adapter = true }: ForwardOptions = {}): Promise<ForwardResult> {
     const purpose: Purpose = logits ? "logits" : "evaluate";
+    const { task } = this.shop;
     const reads = await this.#whenReady([batch], { purpose, adapter }, ([program]) => {
       if (!program) throw new Error("no program");
-      const known = hasLoss(batch, this.shop.task);
-      program.load(batch, known ? 1 / this.#count(batch) : 0);
+      const known = task.hasLoss(batch);
+      program.load(batch, known ? 1 / task.count(batch) : 0);
+      const { dispatches, outputs } = program.first;
       const loss = { ...this.results, offset: LOSS, size: 4 };
-      const slices = [loss, program.scores, program.logits].filter((slice) => slice !== undefined);
-      const promises = this.gpu.submit(program.first.dispatches, slices);
+      const promises = this.gpu.submit(dispatches, [...outputs, ...(known ? [loss] : [])]);
       return { program, known, promises: Promise.all(promises) };
     });
-    const buffers = (await reads.promises).map((buffer) => new Float32Array(buffer));
-    const { program, known } = reads;
-    const [loss] = buffers.shift() ?? [];
-    const scores = program.scores && buffers.shift();
-    const rows = program.logits && buffers.shift();
-    return {
-      ...(known && loss !== undefined ? { loss } : {}),
-      ...(scores ? { scores: program.pickScores(scores, batch) } : {}),
-      ...(rows ? { logits: rows.slice(0, batch.input_ids.length * this.shop.config.vocab_size) } : {}),
-    };
+    const values = (await reads.promises).map((buffer) => new Float32Array(buffer));
+    const loss = reads.known ? values.pop()?.[0] : undefined;
+    return { ...reads.program.pick(values, batch), ...(loss === undefined ? {} : { loss }) };
   }
 
   /** Gradients of the last step or backward, before clipping, by name. */
@@ -223,38 +220,46 @@ export class Trainer {
 
   async #train(microBatches: readonly PackedBatch[], learningRate: number | undefined): Promise<StepResult> {
     if (!this.optimizer) throw new Error("a frozen trainer only runs forward");
-    const count = microBatches.reduce((sum, batch) => sum + this.#count(batch), 0);
+    const count = microBatches.reduce((sum, batch) => sum + this.shop.task.count(batch), 0);
     if (microBatches.length === 0 || (count === 0 && learningRate !== undefined))
       throw new NagiError("data.empty", "the batch has no token, text or pair to learn from", { file: "batch" });
-    const read = await this.#whenReady(microBatches, { purpose: "train", adapter: true }, (programs) => ({
-      promise: this.#enqueue(programs, microBatches, count === 0 ? 0 : 1 / count, learningRate),
+    const reads = await this.#whenReady(microBatches, { purpose: "train", adapter: true }, (programs) => ({
+      programs,
+      result: this.#enqueue(programs, microBatches, count === 0 ? 0 : 1 / count, learningRate),
     }));
-    const result = new Float32Array(await read.promise);
-    return { loss: result[LOSS / 4] ?? Number.NaN, grad_norm: result[NORM / 4] ?? Number.NaN };
+    const { scalars, outputs } = await reads.result;
+    const result = new Float32Array(scalars);
+    const picked = microBatches.map((batch, index) => reads.programs[index]?.pick(outputs[index] ?? [], batch) ?? {});
+    return {
+      loss: result[LOSS / 4] ?? Number.NaN,
+      grad_norm: result[NORM / 4] ?? Number.NaN,
+      ...(outputs.some((values) => values.length > 0) ? { outputs: picked } : {}),
+    };
   }
 
-  #enqueue(
+  /** Submits the micro-batches and, after the last one, the optimizer. */
+  async #enqueue(
     programs: readonly Program[],
     batches: readonly PackedBatch[],
     weight: number,
     learningRate: number | undefined,
-  ): Promise<ArrayBuffer> {
+  ): Promise<{ readonly scalars: ArrayBuffer; readonly outputs: readonly Float32Array[][] }> {
     const step = this.#optimizerStep + 1;
     if (learningRate !== undefined) this.optimizer?.prepare(++this.#optimizerStep, learningRate);
-    let read: Promise<ArrayBuffer> | undefined;
+    const reads: Promise<ArrayBuffer>[][] = [];
     for (const [index, batch] of batches.entries()) {
       const program = programs[index];
       const micro = index === 0 ? program?.first : program?.later;
       if (!program || !micro) throw new Error("a plan is missing");
       program.load(batch, weight, dropoutSeed(this.options.seed ?? 0, step, index));
-      if (index < batches.length - 1) this.gpu.submit(micro.dispatches);
-      else
-        [read] = this.gpu.submit(this.#withOptimizer(micro.dispatches, learningRate !== undefined), [
-          { ...this.results, size: NORM + 8 },
-        ]);
+      const last = index === batches.length - 1;
+      const list = last ? this.#withOptimizer(micro.dispatches, learningRate !== undefined) : micro.dispatches;
+      reads.push(this.gpu.submit(list, [...micro.outputs, ...(last ? [{ ...this.results, size: NORM + 8 }] : [])]));
     }
-    if (!read) throw new Error("a step needs a batch");
-    return read;
+    const buffers = await Promise.all(reads.map((some) => Promise.all(some)));
+    const scalars = buffers.at(-1)?.pop();
+    if (!scalars) throw new Error("a step needs a batch");
+    return { scalars, outputs: buffers.map((some) => some.map((buffer) => new Float32Array(buffer))) };
   }
 
   #withOptimizer(micro: readonly Dispatch[], update: boolean): readonly Dispatch[] {
@@ -321,25 +326,11 @@ export class Trainer {
     this.#programs.set(programKey(spec), await Program.create(this.shop, spec));
   }
 
-  /** Where texts are missing, filler texts end at a filler token, of which there must be one. */
   #tokensNeeded(batch: PackedBatch): number {
     const { max_tokens } = this.options;
     const tokens = batch.input_ids.length;
     if (tokens > max_tokens) throw new Error(`a batch of ${tokens} tokens, at most ${max_tokens} were announced`);
-    const { task } = this.shop;
-    if (task.kind === "causal-lm") return bucketSize(tokens);
-    const texts = countTexts(batch);
-    if (texts > task.texts) throw new Error(`a batch of ${texts} texts, at most ${task.texts} were announced`);
-    if (task.objective === "pairwise" && texts % 2 !== 0)
-      throw new Error(`pairs need an even number of texts, not ${texts}`);
-    return bucketSize(texts < task.texts ? tokens + 1 : tokens);
-  }
-
-  /** What the loss is the mean over. */
-  #count(batch: PackedBatch): number {
-    const { task } = this.shop;
-    if (task.kind === "causal-lm") return countTargets(batch);
-    return task.objective === "pairwise" ? countTexts(batch) / 2 : countTexts(batch);
+    return this.shop.task.tokensNeeded(batch);
   }
 }
 
@@ -348,13 +339,10 @@ function dropoutSeed(seed: number, step: number, micro: number): number {
   return Math.imul(seed ^ Math.imul(step, 0x9e37_79b1), 0x85eb_ca6b) ^ Math.imul(micro + 1, 0xc2b2_ae35);
 }
 
-function taskOf({ task, objective, max_texts }: TrainerOptions): Task {
-  if (task === "causal-lm") return { kind: "causal-lm" };
-  if (!objective) throw new Error("a reward trainer needs an objective");
-  return { kind: "reward", objective, texts: objective === "pairwise" ? 2 * Math.ceil(max_texts / 2) : max_texts };
-}
-
-function hasLoss(batch: PackedBatch, task: Task): boolean {
-  if (task.kind === "causal-lm") return batch.targets !== undefined && countTargets(batch) > 0;
-  return task.objective === "pairwise" || batch.labels !== undefined;
+function taskOf({ task, objective, ppo, dpo, max_texts }: TrainerOptions): Task {
+  if (task === "causal-lm") return LANGUAGE_TASK;
+  if (task === "reward" && objective) return rewardTask(objective, max_texts);
+  if (task === "ppo" && ppo) return ppoTask(ppo);
+  if (task === "dpo" && dpo) return dpoTask(dpo, max_texts);
+  throw new Error(`a ${task} trainer needs its settings: objective, ppo or dpo`);
 }
