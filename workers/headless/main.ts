@@ -6,17 +6,24 @@ import type { DawnAdapter } from "../engine/gpu/dawn";
 import type { Control } from "../engine/train/stage";
 import { benchCommand } from "./bench";
 import { EXIT, runCommand } from "./run";
+import { verdictCommand } from "./verdict";
 import { verifyCommand } from "./verify";
 
 const USAGE = `usage: npm run --silent nagi -- COMMAND
 
-  run FILE.json --out DIR   trains as FILE.json says and writes into DIR:
-                            report.json, metrics.jsonl, model/ (Hugging Face layout), checkpoint/
+  run FILE.json --out DIR   runs the stages of FILE.json and writes into DIR:
+                            report.json and, for one stage, metrics.jsonl, checkpoint/ and what it made (model/ in
+                            Hugging Face layout, adapter/ in PEFT's); for several stages report.html and the same
+                            in stages/ID/; prints their figures and a table of texts (Markdown)
       --set PATH=VALUE      overrides a field, e.g. --set seed=7 --set data.train=my.csv
                             --set stages.0.learning_rate=1e-4 --set data.test=null; may be repeated
       --adapter NAME        lavapipe or swiftshader (default: NAGI_ADAPTER, else what is installed)
-      --resume              continues from the checkpoint in DIR
+      --resume              keeps finished stages and continues from the checkpoint in DIR
+      --from ID             keeps the stages before ID and runs ID and all after it anew
   verify DIR                runs one case against its expected values, prints one JSON object
+  verdict VOTES.jsonl       says what people's votes say about two models, prints one JSON object. A line is one vote
+                            {rater, item, left, right, choice: "left"|"right"|"tie"|"both_bad"|"skip", ms};
+                            keys and conventions: docs/verdict.md
   bench                     times kernels and a training step, prints Markdown tables
   --help                    this text
 
@@ -57,6 +64,7 @@ async function run(args: readonly string[]): Promise<number> {
       set: { type: "string", multiple: true },
       adapter: { type: "string" },
       resume: { type: "boolean" },
+      from: { type: "string" },
     },
   });
   const [file, ...rest] = positionals;
@@ -71,7 +79,9 @@ async function run(args: readonly string[]): Promise<number> {
     set: values.set ?? [],
     ...(adapter === undefined ? {} : { adapter }),
     resume: values.resume ?? false,
+    from: values.from ?? null,
     say,
+    print: (text) => void process.stdout.write(`${text}\n`),
     control: interruptible(),
   });
 }
@@ -85,6 +95,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     if (command === "run") return await run(rest);
     if (command === "verify") return await verifyCommand(rest);
+    if (command === "verdict") return await verdictCommand(rest, say);
     if (command === "bench") return await benchCommand(undefined, say);
     return usageError(command === undefined ? "which command?" : `there is no command ${command}`);
   } catch (error) {

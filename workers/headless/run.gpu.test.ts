@@ -35,20 +35,23 @@ afterAll(() => rmSync(folder, { recursive: true }));
 interface Told {
   readonly code: number;
   readonly lines: readonly string[];
+  readonly printed: readonly string[];
 }
 
 async function run(out: string, options: Partial<RunOptions> = {}): Promise<Told> {
   const lines: string[] = [];
+  const printed: string[] = [];
   const code = await runCommand({
     file: at("run.json"),
     out: at(out),
     set: [],
     resume: false,
     say: (line) => void lines.push(line),
+    print: (text) => void printed.push(text),
     control: { state: () => "run" },
     ...options,
   });
-  return { code, lines };
+  return { code, lines, printed };
 }
 
 const events = (out: string): RunEvent[] =>

@@ -27,6 +27,7 @@ export interface CaseOptimizer {
 
 export interface VerifyCase {
   readonly task: "causal-lm" | "reward";
+  readonly train: "full" | "lora";
   readonly objective: RewardObjective | null;
   /** The case's own batch; null where it only has `batches`. */
   readonly batch: CaseBatch | null;
@@ -87,9 +88,7 @@ export function parseCase(text: string, file: string): VerifyCase {
     throw invalid(file, "the file", `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const raw = check(rawCase, json, file);
-  if (raw.train === "lora")
-    throw invalid(file, "train", 'is "lora", which is not supported yet; this version verifies "full"');
-  const { task } = raw;
+  const { task, train } = raw;
   if (task === "reward" && !raw.objective)
     throw invalid(file, "objective", "is missing: binary, cross-entropy or pairwise");
   const objective = task === "reward" ? (raw.objective ?? null) : null;
@@ -100,12 +99,12 @@ export function parseCase(text: string, file: string): VerifyCase {
   const ignored = Object.keys(raw).filter((name) => !KNOWN.has(name));
   if (!raw.optimizer) {
     if (raw.steps) throw invalid(file, "optimizer", "is missing, but there are steps");
-    return { task, objective, batch, trajectory: null, ignored };
+    return { task, train, objective, batch, trajectory: null, ignored };
   }
   const list = batches ?? (batch ? [batch] : []);
   const steps = raw.steps ?? list.length;
   const optimizer = parseOptimizer(raw.optimizer, steps, file);
-  return { task, objective, batch, trajectory: { batches: list, steps, optimizer }, ignored };
+  return { task, train, objective, batch, trajectory: { batches: list, steps, optimizer }, ignored };
 }
 
 function pickBatch(raw: z.infer<typeof rawCase>): Record<string, unknown> {

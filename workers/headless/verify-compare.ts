@@ -11,7 +11,7 @@ export interface GroupResult {
   pass: boolean;
 }
 
-export type Group = "loss" | "logits" | "scores" | "grads" | "trajectory";
+export type Group = "loss" | "logits" | "scores" | "grads" | "trajectory" | "merged";
 
 interface Deviation {
   readonly absolute: number;
@@ -26,6 +26,7 @@ const TOLERANCE: Readonly<Record<Group, { readonly by: keyof Deviation; readonly
   scores: { by: "absolute", limit: 2e-4 },
   grads: { by: "relative_l2", limit: 1e-3 },
   trajectory: { by: "relative", limit: 1e-3 },
+  merged: { by: "absolute", limit: 1e-5 },
 };
 
 /** The larger of the two; NaN wins. */

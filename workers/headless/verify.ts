@@ -6,15 +6,27 @@ import { parseArgs } from "node:util";
 import { NagiError } from "../../src/shared/errors";
 import { type DawnAdapter, openDawn } from "../engine/gpu/dawn";
 import type { Gpu } from "../engine/gpu/gpu";
+import type { Dtype } from "../engine/io/dtype";
 import { loadModel } from "../engine/io/hf-model";
 import { openSafetensors, readTensor } from "../engine/io/safetensors";
 import { LABELS } from "../engine/model/heads";
+import { isLora } from "../engine/model/lora";
 import { parseNeoxConfig } from "../engine/model/neox-config";
-import { EMBEDDING, type HeadSpec, neoxParameterShapes, OUTPUT_EMBEDDING } from "../engine/model/shapes";
+import { EMBEDDING, type HeadSpec, neoxParameterShapes, OUTPUT_EMBEDDING, SCORE } from "../engine/model/shapes";
 import type { AdamWOptions } from "../engine/optim/adamw";
 import { learningRate } from "../engine/optim/schedule";
 import { type StepResult, Trainer } from "../engine/train/trainer";
 import { FolderSource } from "./sources";
+import {
+  GRADIENT,
+  MERGED,
+  merge,
+  parameterOf,
+  readAdapter,
+  storedAs,
+  trainsScore,
+  withoutDropout,
+} from "./verify-adapter";
 import { invalid, parseCase, type VerifyCase } from "./verify-case";
 import { type Comparison, compareGroup, type Group, type GroupResult } from "./verify-compare";
 import { type PackedCase, packCase } from "./verify-pack";
@@ -42,7 +54,11 @@ export async function verify(folder: string, gpu: Gpu, warn: (line: string) => v
   const groups = await new Run(folder, one, expected, gpu, warn).compare();
   const results = Object.values(groups);
   if (results.length === 0)
-    throw invalid(EXPECTED, "the file", "holds nothing to compare: loss, logits, scores, grad.*, trajectory.*");
+    throw invalid(
+      EXPECTED,
+      "the file",
+      "holds nothing to compare: loss, logits, scores, grad.*, trajectory.*, merged.*",
+    );
   return {
     pass: results.every((group) => group.pass),
     ...groups,
@@ -68,13 +84,11 @@ async function readExpected(folder: string): Promise<Map<string, Expected>> {
   return tensors;
 }
 
-const GRADIENT = "grad.";
 const KNOWN = ["loss", "logits", "scores", "trajectory.loss", "trajectory.grad_norm"];
 
 function unknownNames(expected: ReadonlyMap<string, Expected>): string[] {
-  const unknown = [...expected.keys()].filter((name) => !KNOWN.includes(name) && !name.startsWith(GRADIENT));
-  const merged = unknown.find((name) => name.startsWith("merged."));
-  if (merged) throw invalid(EXPECTED, merged, "belongs to adapters, which are not supported yet");
+  const isKnown = (name: string) => KNOWN.includes(name) || name.startsWith(GRADIENT) || name.startsWith(MERGED);
+  const unknown = [...expected.keys()].filter((name) => !isKnown(name));
   return unknown.map((name) => `${EXPECTED}: ${name}`);
 }
 
@@ -93,18 +107,27 @@ class Run {
       one.task === "causal-lm"
         ? { kind: "causal-lm" }
         : { kind: "reward", num_labels: LABELS[one.objective ?? "binary"] };
-    const model = await loadModel(new FolderSource(join(this.folder, "model"), "model"), {
+    const source = new FolderSource(join(this.folder, "model"), "model");
+    const model = await loadModel(source, {
+      // An adapter may bring the score head of a base that has none.
       expected: (json) =>
-        [...neoxParameterShapes(parseNeoxConfig(json), head)].map(([name, shape]) => ({ name, shape })),
+        [...neoxParameterShapes(parseNeoxConfig(json), head)].map(([name, shape]) => {
+          return { name, shape, optional: one.train === "lora" && name === SCORE };
+        }),
     });
     const config = parseNeoxConfig(model.configJson);
+    const adapter = await readAdapter(this.folder, one.train, config, head);
     const pack = (batch: NonNullable<VerifyCase["batch"]>) =>
       packCase(batch, one.task, config.pad_token_id, "case.json");
     const own = one.batch && pack(one.batch);
     const batches = one.trajectory?.batches.map(pack) ?? [];
     const all = [...(own ? [own] : []), ...batches];
-    const trainer = await Trainer.create(gpu, config, model.tensors, {
+    const halves = model.dtype === "F16" && gpu.capabilities.f16;
+    const trained = adapter && !trainsScore(adapter, expected.keys()) ? { trainable: isLora } : {};
+    const trainer = await Trainer.create(gpu, config, new Map([...model.tensors, ...(adapter?.tensors ?? [])]), {
       task: one.task,
+      // f16 where the checkpoint is: it is exact then.
+      ...(adapter ? { lora: withoutDropout(adapter.lora), frozen_dtype: halves ? "f16" : "f32", ...trained } : {}),
       ...(one.objective ? { objective: one.objective } : {}),
       optimizer: optimizerOptions(one),
       max_tokens: Math.max(...all.map(({ packed }) => packed.input_ids.length)),
@@ -116,6 +139,11 @@ class Run {
       else this.#refuse(["loss", "logits", "scores", GRADIENT], "case.json has no input_ids of its own");
       const wanted = ["trajectory.loss", "trajectory.grad_norm"].filter((name) => expected.has(name));
       if (wanted.length > 0) groups.trajectory = await this.#trajectory(trainer, batches, wanted);
+      const merged = [...expected.keys()].filter((name) => name.startsWith(MERGED));
+      if (merged.length > 0) {
+        if (!adapter) throw invalid(EXPECTED, merged[0] ?? "", 'needs an adapter/ and train "lora"');
+        groups.merged = this.#merged(merge(model.tensors, adapter, config), model.dtype, merged);
+      }
       return groups;
     } finally {
       trainer.destroy();
@@ -165,21 +193,31 @@ class Run {
   /** Every expected gradient against ours; one that we do not have fails. */
   async #gradients(trainer: Trainer, names: readonly string[]): Promise<GroupResult> {
     const ours = await trainer.gradients();
+    const wanted = new Set(names.map(parameterOf));
     const embedding = ours.get(EMBEDDING);
     // Tied weights have one gradient under two names.
     if (!ours.has(OUTPUT_EMBEDDING) && this.one.task === "causal-lm" && embedding) {
-      if (names.includes(GRADIENT + OUTPUT_EMBEDDING)) ours.set(OUTPUT_EMBEDDING, embedding);
-      if (!names.includes(GRADIENT + EMBEDDING)) ours.delete(EMBEDDING);
+      if (wanted.has(OUTPUT_EMBEDDING)) ours.set(OUTPUT_EMBEDDING, embedding);
+      if (!wanted.has(EMBEDDING)) ours.delete(EMBEDDING);
     }
     const comparisons: Comparison[] = names.map((name) => ({
       name,
-      ours: ours.get(name.slice(GRADIENT.length)),
+      ours: ours.get(parameterOf(name)),
       expected: this.expected.get(name)?.data ?? [],
     }));
     const squares = comparisons.reduce((sum, { expected }) => sum + squaredNorm(expected), 0);
-    const unchecked = [...ours.keys()].filter((name) => !this.expected.has(GRADIENT + name));
+    const unchecked = [...ours.keys()].filter((name) => !wanted.has(name));
     if (unchecked.length > 0) this.warn(`${EXPECTED} has no gradient for ${unchecked.join(", ")}: not compared`);
     return compareGroup("grads", comparisons, Math.sqrt(squares));
+  }
+
+  #merged(ours: ReadonlyMap<string, Float32Array>, dtype: Dtype, names: readonly string[]): GroupResult {
+    const comparisons = names.map((name) => {
+      const expected = this.expected.get(name)?.data ?? new Float32Array();
+      const merged = ours.get(parameterOf(name));
+      return { name, ours: merged && storedAs(merged, expected, dtype), expected };
+    });
+    return compareGroup("merged", comparisons);
   }
 
   async #trajectory(trainer: Trainer, batches: readonly PackedCase[], names: readonly string[]): Promise<GroupResult> {

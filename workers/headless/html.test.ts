@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { DEFAULT_RUN } from "../../src/shared/protocol/defaults";
+import type { RunEvent } from "../../src/shared/protocol/events";
+import { reportHtml, stageCharts } from "./html";
+
+const base = { run_id: "r", seq: 0, time: 0 };
+const log = (step: number, loss: number): RunEvent => ({ ...base, type: "log", step, metrics: { loss, epoch: 1 } });
+const evaluation: RunEvent = { ...base, type: "eval", step: 2, metrics: { eval_loss: 0.5, eval_auc: 0.9 } };
+
+describe("stageCharts", () => {
+  it("sets training and validation figures of a name together, the later of a repeated step", () => {
+    const charts = stageCharts([log(1, 3), log(2, 2), evaluation, log(2, 1)]);
+    expect(charts.map(({ title }) => title)).toEqual(["loss", "auc"]);
+    expect(charts[0]?.svg.match(/<polyline/g)).toHaveLength(1);
+    expect(charts[0]?.svg).toContain("eval_loss");
+    expect(charts[0]?.svg.match(/points="([^"]*)"/)?.[1]?.split(" ")).toHaveLength(2);
+  });
+});
+
+describe("reportHtml", () => {
+  const rows = [
+    {
+      prompt: "<b>",
+      texts: [
+        {
+          item: 0,
+          prompt: "<b>",
+          model: "ppo",
+          text: "</td><script>alert(1)</script>",
+          tokens: 1,
+          finished: true,
+          rewards: { reward: 1.5 },
+          kl: 0.25,
+          length: 1,
+        },
+      ],
+    },
+  ];
+  const stage = {
+    stage: "reward",
+    id: "reward",
+    metrics: { x_ci95_low: 1, x_ci95_high: 2 },
+    seconds: 3,
+    tokensPerSecond: 1,
+  };
+  const page = reportHtml({
+    report: { version: "1", adapter: "a", config: { ...DEFAULT_RUN, name: "a & b" }, stages: [stage] },
+    events: new Map([["reward", [log(1, 3), log(2, 2)]]]),
+    rows,
+  });
+
+  it("needs nothing from elsewhere", () => {
+    expect(page).not.toMatch(/\b(src|href)=|@import|url\(|fetch\(/);
+    expect(page).toContain("<svg");
+  });
+  it("lets no text become markup", () => {
+    expect(page).not.toContain("<script>alert");
+    expect(page).toContain("&lt;/td&gt;&lt;script&gt;");
+    expect(page).toContain("<title>a &amp; b – Nagi</title>");
+  });
+  it("has both languages, figures and texts", () => {
+    expect(page.match(/lang="ja"/g)?.length).toBeGreaterThan(2);
+    expect(page.match(/lang="en"/g)?.length).toBeGreaterThan(2);
+    expect(page).toContain("[1, 2]");
+    expect(page).toContain("reward 1.50 · KL 0.25");
+  });
+});
