@@ -97,22 +97,19 @@ export class Scoring {
   async #ofRun(runId: string): Promise<RewardScorer> {
     const run = await this.runs.record(runId);
     const stage = rewardStage(run);
-    // The checkpoint of an adapter has the adapter alone.
-    if (stage.peft !== null && run.artefact !== null) return this.#ofArtefact(run.artefact);
     return this.#open(`${runId}/${run.checkpoint_step}`, async (gpu) => {
       const checkpoint = await this.runs.newestCheckpoint(runId);
-      const { model } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, this.shelf);
-      return RewardScorer.open({ stage, gpu, model, checkpoint: checkpoint.bytes });
+      const { model, adapter } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, this.shelf);
+      return RewardScorer.open({ config: run.config, stage, gpu, model, adapter, checkpoint: checkpoint.bytes });
     });
   }
 
   async #ofArtefact(id: string): Promise<RewardScorer> {
     const record = await this.artefacts.record(id);
     checkKind(record, "reward_model");
-    const max_length = record.stage?.stage === "reward" ? record.stage.max_length : Number.POSITIVE_INFINITY;
     return this.#open(id, async (gpu) => {
       const { files } = await this.shelf.artefact(id);
-      return RewardScorer.load({ gpu, model: files, max_length });
+      return RewardScorer.load({ gpu, model: files });
     });
   }
 

@@ -70,8 +70,11 @@ export class Gate {
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
-/** A stage with the real one's manners: a step a turn, a checkpoint every five, pause and stop after a checkpoint. */
-export async function scriptedStage(input: StageWork, gate: Gate | null = null): Promise<StageOutcome> {
+/**
+ * A stage with the real one's manners: a step a turn, a checkpoint every five, pause and stop after a checkpoint.
+ * @param steps as many as it takes
+ */
+export async function scriptedStage(input: StageWork, gate: Gate | null = null, steps = STEPS): Promise<StageOutcome> {
   const { emit, control, storage } = input;
   let step = 0;
   let saved: number | null = null;
@@ -88,7 +91,7 @@ export async function scriptedStage(input: StageWork, gate: Gate | null = null):
       state,
       error: error?.toData() ?? null,
       step,
-      total_steps: STEPS,
+      total_steps: steps,
       checkpoint_step: saved,
       seconds: step,
       tokens_per_second: 1,
@@ -104,7 +107,7 @@ export async function scriptedStage(input: StageWork, gate: Gate | null = null):
       emit({ type: "resumed", step });
     }
     emit({ type: "state", state: "running", error: null });
-    while (step < STEPS) {
+    while (step < steps) {
       step++;
       emit({ type: "log", step, metrics: { loss: 1 / step } });
       await turn();

@@ -131,8 +131,8 @@ export class Studio implements WorkerApi {
       throw new NagiError("run.bad_command", message, { command: "export", state: run.state });
     }
     const { bytes } = await runs.newestCheckpoint(runId);
-    const { model } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, shelf);
-    return zip(await exportRewardModel({ stage, model, checkpoint: bytes }));
+    const { model, adapter } = await openModel(run.inputs.model ?? run.config.model.model_name_or_path, shelf);
+    return zip(await exportRewardModel({ config: run.config, stage, model, adapter, checkpoint: bytes }));
   }
 
   async listArtefacts(): Promise<ArtefactRecord[]> {
