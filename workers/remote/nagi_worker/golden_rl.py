@@ -36,7 +36,8 @@ DPO = {"beta": 0.25, "label_smoothing": 0.1}
 #: TRL 1.13's own sigmoid loss knows no label smoothing (it has in `robust` only; earlier versions had): 0 in the update
 DPO_UPDATE = {"beta": 0.25, "label_smoothing": 0.0}
 DPO_PROMPTS = [3, 2, 4]
-ADAMW = {"learning_rate": 0.01, "betas": [0.9, 0.95], "eps": 1e-6, "weight_decay": 0.1, "max_grad_norm": 0.7}
+#: eps: large enough that rounding does not decide the step of elements whose gradient is almost nothing
+ADAMW = {"learning_rate": 0.01, "betas": [0.9, 0.95], "eps": 1e-4, "weight_decay": 0.1, "max_grad_norm": 0.7}
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
