@@ -133,8 +133,14 @@ async function checkCase(gpu: Gpu, capabilities: Capabilities, op: OpDefinition,
     for (const name of Object.keys(op.outputs))
       if (name in expected) expectClose(forward.values[name], expected[name], FORWARD_TOLERANCE, `${op.name}.${name}`);
       else if (!op.saved.includes(name)) throw new Error(`reference of ${op.name} returns no "${name}"`);
-    for (const name of Object.keys(op.inputs))
-      expect(forward.values[name], `${op.name}: input ${name} after forward`).toEqual(inputs[name]);
+    for (const [name, spec] of Object.entries(op.inputs)) {
+      const changed = op.updates.includes(name) ? expected[name] : inputs[name];
+      const what = `${op.name}: input ${name} after forward`;
+      if (changed === undefined) throw new Error(`reference of ${op.name} returns no "${name}"`);
+      if (op.updates.includes(name) && (spec.type ?? "f32") === "f32")
+        expectClose(forward.values[name], changed, FORWARD_TOLERANCE, what);
+      else expect(forward.values[name], what).toEqual(changed);
+    }
     expect((await runner.forward(inputs)).words, `${op.name}: second forward`).toEqual(forward.words);
     if (op.backward.length === 0) return;
 
@@ -273,6 +279,16 @@ describe("the harness notices", () => {
       y: (gelu.reference(inputs, dims).y ?? new Float64Array(0)).map((value) => value * 1.0001),
     });
     await expect(run({ reference })).rejects.toThrow("gelu.y");
+  });
+
+  test("state that is left as it was, or changed without saying so", async () => {
+    const [append] = ops.filter(({ name }) => name === "cacheRows");
+    const [appendCase] = append?.cases ?? [];
+    if (!append || !appendCase) throw new Error("no op changes state");
+    const check = (change: Partial<OpDefinition>) =>
+      checkCase(gpu, gpu.capabilities, { ...append, ...change }, appendCase);
+    await expect(check({ forward: append.forward.slice(1) })).rejects.toThrow("cacheRows: input k_cache after forward");
+    await expect(check({ updates: ["k_cache"] })).rejects.toThrow("cacheRows: input v_cache after forward");
   });
 
   test("another op's gradient", async () => {
