@@ -18,6 +18,8 @@ interface Deviation {
   readonly relative_l2: number;
   /** Largest elementwise |difference| / |expected|; where the expectation is 0, the difference itself. */
   readonly relative: number;
+  /** Largest elementwise |difference| / max(1, |expected|). */
+  readonly mixed: number;
 }
 
 const TOLERANCE: Readonly<Record<Group, { readonly by: keyof Deviation; readonly limit: number }>> = {
@@ -26,7 +28,7 @@ const TOLERANCE: Readonly<Record<Group, { readonly by: keyof Deviation; readonly
   scores: { by: "absolute", limit: 2e-4 },
   grads: { by: "relative_l2", limit: 1e-3 },
   trajectory: { by: "relative", limit: 1e-3 },
-  merged: { by: "absolute", limit: 1e-5 },
+  merged: { by: "mixed", limit: 1e-5 },
 };
 
 /** The larger of the two; NaN wins. */
@@ -47,6 +49,7 @@ const ZERO_BASE = 1e-3;
 export function deviation(ours: ArrayLike<number>, expected: ArrayLike<number>, scale = 0): Deviation {
   let absolute = 0;
   let relative = 0;
+  let mixed = 0;
   let differences = 0;
   let norm = 0;
   for (let i = 0; i < expected.length; i++) {
@@ -55,11 +58,12 @@ export function deviation(ours: ArrayLike<number>, expected: ArrayLike<number>, 
     const difference = Number.isFinite(e) ? Math.abs(o - e) : Number.NaN;
     absolute = worse(absolute, difference);
     relative = worse(relative, e === 0 ? difference : difference / Math.abs(e));
+    mixed = worse(mixed, difference / Math.max(1, Math.abs(e)));
     differences += difference * difference;
     norm += e * e;
   }
   const base = Math.sqrt(norm) < ZERO * scale ? ZERO_BASE * scale : Math.sqrt(norm);
-  return { absolute, relative, relative_l2: differences === 0 ? 0 : Math.sqrt(differences) / base };
+  return { absolute, relative, mixed, relative_l2: differences === 0 ? 0 : Math.sqrt(differences) / base };
 }
 
 export interface Comparison {
@@ -75,7 +79,7 @@ export function compareGroup(group: Group, tensors: readonly Comparison[], scale
   let worst = -1;
   for (const { name, ours, expected } of tensors) {
     const comparable = ours !== undefined && ours.length === expected.length;
-    const missing = { absolute: Number.NaN, relative: Number.NaN, relative_l2: Number.NaN };
+    const missing = { absolute: Number.NaN, relative: Number.NaN, mixed: Number.NaN, relative_l2: Number.NaN };
     const found = comparable ? deviation(ours, expected, scale) : missing;
     result.absolute = worse(result.absolute, found.absolute);
     result.relative_l2 = worse(result.relative_l2, found.relative_l2);

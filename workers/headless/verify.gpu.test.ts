@@ -126,13 +126,39 @@ describe("wrong expectations", () => {
     });
   });
 
+  it("fails where a merged weight is off, and names it", async () => {
+    const wrong = "merged.gpt_neox.layers.0.attention.query_key_value.weight";
+    const folder = await changed("lora-all-targets", "merged", (tensors) => {
+      const tensor = entry(tensors, wrong);
+      tensor[5] = (tensor[5] ?? 0) + 2e-5;
+    });
+    const report = await verify(folder, gpu, refuse);
+    expect(report.merged).toMatchObject({ pass: false, tensor: wrong });
+    expect([report.grads?.pass, report.logits?.pass]).toEqual([true, true]);
+  });
+
+  it("takes gradients by peft's names in memory as well", async () => {
+    const folder = await changed("lora-reward", "memory", (tensors) => {
+      for (const [name, tensor] of [...tensors]) {
+        if (!name.startsWith("grad.")) continue;
+        tensors.delete(name);
+        const inMemory = name
+          .replace(/\.lora_([AB])\./, ".lora_$1.default.")
+          .replace("base_model.model.score.", "base_model.model.score.modules_to_save.default.");
+        expect(inMemory).not.toBe(name);
+        tensors.set(inMemory, tensor);
+      }
+    });
+    expect((await verify(folder, gpu, refuse)).grads).toMatchObject({ pass: true });
+  });
+
   it("refuses what it cannot compare", async () => {
     const nothing = await changed("reward-pairwise", "nothing", (tensors) => tensors.clear());
     await expect(verify(nothing, gpu, refuse)).rejects.toMatchObject({ code: "case.invalid" });
-    const folder = await changed("reward-pairwise", "lora", () => undefined);
+    const folder = await changed("reward-pairwise", "no adapter", () => undefined);
     const text = readFileSync(join(folder, "case.json"), "utf8");
     writeFileSync(join(folder, "case.json"), text.replace('"full"', '"lora"'));
-    await expect(verify(folder, gpu, refuse)).rejects.toThrow(/lora.*not supported/);
+    await expect(verify(folder, gpu, refuse)).rejects.toThrow(/no folder adapter/);
     writeFileSync(join(folder, "case.json"), text.replace('"pairwise"', '"triplet"'));
     await expect(verify(folder, gpu, refuse)).rejects.toThrow(/objective/);
   });

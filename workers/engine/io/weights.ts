@@ -41,14 +41,14 @@ export async function findWeights(source: FileSource): Promise<WeightFiles> {
   const candidate = CANDIDATES.find(({ path }) => found.includes(path));
   if (!candidate) throw fileMissing("model.safetensors or pytorch_model.bin", source.name, found);
   const { path, format } = candidate;
-  if (!candidate.index) return { format, files: [path], tensors: await open(source, path, format) };
+  if (!candidate.index) return { format, files: [path], tensors: await openWeights(source, path, format) };
 
   const index = await readIndex(source, path);
   const files = [...new Set(index.values())].sort();
   const tensors = new Map<string, StoredTensor>();
   for (const file of files) {
     if (!found.includes(file)) throw fileMissing(`${file} (named by ${path})`, source.name, found);
-    for (const [name, tensor] of await open(source, file, format))
+    for (const [name, tensor] of await openWeights(source, file, format))
       if (index.get(name) === file) tensors.set(name, tensor);
   }
   for (const [name, file] of index) {
@@ -63,7 +63,8 @@ export async function findWeights(source: FileSource): Promise<WeightFiles> {
   return { format, files, tensors };
 }
 
-async function open(
+/** The tensors of one file, without their values. */
+export async function openWeights(
   source: FileSource,
   file: string,
   format: WeightFiles["format"],

@@ -8,6 +8,7 @@ described in docs/verify.md). `write_case` makes others, which tests use for siz
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import torch.nn.functional as F
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, GPTNeoXForSequenceClassification, get_scheduler
 
@@ -51,12 +53,17 @@ class Case:
     #: write `rotary_pct` and `rotary_emb_base` as OpenCALM's configs do, instead of `rope_parameters`
     old_config: bool = False
     rope_theta: float = 10000.0
+    #: peft's LoraConfig (r, lora_alpha, target_modules, ...): the case trains an adapter that has been trained before
+    lora: dict[str, Any] | None = None
     #: leave out logits and gradients of a large vocabulary
     with_logits: bool = True
     seed: int = 0
 
 
 ADAMW = {"name": "adamw", "lr": 2e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01, "max_grad_norm": 1.0}
+
+#: the linears of a layer
+TARGETS = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
 
 CASES = [
     Case("lm-sequential", rows=(9, 5, 1)),
@@ -84,6 +91,53 @@ CASES = [
         batches=2,
         steps=6,
         optimizer={**ADAMW, "schedule": "constant", "max_grad_norm": 0.5},
+    ),
+    Case(
+        "lora-all-targets",
+        layers=1,
+        vocabulary=41,
+        rows=(6, 3, 1),
+        lora={"r": 3, "lora_alpha": 5, "lora_dropout": 0.1, "target_modules": [*TARGETS, "lm_head"]},
+    ),
+    Case(
+        "lora-one-target",
+        parallel=True,
+        rotary=0.5,
+        vocabulary=37,
+        rows=(5, 7),
+        lora={"r": 1, "lora_alpha": 3, "target_modules": r".*\.(attention\.)dense"},
+    ),
+    Case(
+        "lora-f16-base",
+        dtype=torch.float16,
+        hidden=16,
+        heads=2,
+        layers=1,
+        vocabulary=37,
+        rows=(8, 4),
+        lora={"r": 5, "lora_alpha": 8, "use_rslora": True, "target_modules": ["query_key_value", "dense_4h_to_h"]},
+    ),
+    Case(
+        "lora-trajectory",
+        layers=1,
+        vocabulary=37,
+        batches=2,
+        steps=5,
+        rows=(7, 4),
+        optimizer={**ADAMW, "lr": 1e-2, "schedule": {"name": "linear", "warmup_steps": 1, "total_steps": 5}},
+        lora={"r": 2, "lora_alpha": 4, "target_modules": "all-linear"},
+    ),
+    Case(
+        "lora-reward",
+        task="reward",
+        objective="binary",
+        layers=1,
+        vocabulary=37,
+        batches=2,
+        steps=4,
+        rows=(6, 3, 1, 5),
+        optimizer={**ADAMW, "lr": 1e-2, "schedule": "constant", "max_grad_norm": 0.5},
+        lora={"r": 4, "lora_alpha": 4, "target_modules": ["query_key_value", "dense_h_to_4h"]},
     ),
 ]
 
@@ -131,6 +185,41 @@ def build_model(case: Case) -> torch.nn.Module:
     return model.eval()
 
 
+def add_adapter(case: Case, model: torch.nn.Module) -> torch.nn.Module:
+    """The model in peft's wrapper, in float64, its adapters (and its score head) as if they had been trained."""
+    kind = "CAUSAL_LM" if case.task == "causal-lm" else "SEQ_CLS"
+    wrapped = get_peft_model(model, LoraConfig(task_type=kind, **(case.lora or {})))
+    generator = torch.Generator().manual_seed(3000 + case.seed)
+    for name, parameter in wrapped.named_parameters():
+        if parameter.requires_grad:
+            noise = torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5
+            parameter.data = (0.5 * noise).float()
+    return wrapped.eval()
+
+
+def adapter_name(name: str) -> str:
+    """A parameter of peft's wrapper as peft calls it on disk."""
+    return name.replace(".modules_to_save.default", "").replace(".default", "")
+
+
+def save_adapter(model: torch.nn.Module, folder: Path) -> None:
+    """As save_pretrained, but the same bytes each time."""
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def merged_weights(case: Case, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that folding the adapters in changes, rounded to the base's type."""
+    adapted = {name.split(".lora_A.")[0] for name, _ in model.named_parameters() if ".lora_A." in name}
+    merged = copy.deepcopy(model).merge_and_unload().state_dict()
+    names = {name.removeprefix("base_model.model.") + ".weight" for name in adapted}
+    return {f"merged.{disk_name(name)}": merged[name].to(case.dtype) for name in sorted(names)}
+
+
 def make_batches(case: Case) -> list[dict[str, torch.Tensor]]:
     """Right-padded batches; completion-style masks and a closing EOS in the causal case."""
     generator = torch.Generator().manual_seed(2000 + case.seed)
@@ -170,8 +259,9 @@ def loss_of(case: Case, model: torch.nn.Module, batch: dict[str, torch.Tensor]) 
 def trajectory(case: Case, model: torch.nn.Module, batches: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Losses and gradient norms (before clipping) of `case.steps` AdamW steps, in the model's dtype."""
     o = case.optimizer
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=o["lr"], betas=tuple(o["betas"]), eps=o["eps"], weight_decay=o["weight_decay"]
+        trained, lr=o["lr"], betas=tuple(o["betas"]), eps=o["eps"], weight_decay=o["weight_decay"]
     )
     schedule = o.get("schedule", "constant")
     if isinstance(schedule, str):
@@ -187,7 +277,7 @@ def trajectory(case: Case, model: torch.nn.Module, batches: list[dict[str, torch
         loss, _ = loss_of(case, model, batches[step % len(batches)])
         optimizer.zero_grad()
         loss.backward()
-        norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), o["max_grad_norm"] or float("inf")))
+        norms.append(torch.nn.utils.clip_grad_norm_(trained, o["max_grad_norm"] or float("inf")))
         losses.append(loss.detach())
         optimizer.step()
         scheduler.step()
@@ -216,6 +306,10 @@ def write_case(case: Case, folder: Path) -> None:
     save_model(case, model, folder / "model")
     batches = make_batches(case)
     expected: dict[str, torch.Tensor] = {}
+    if case.lora:
+        model = add_adapter(case, model)
+        save_adapter(model, folder / "adapter")
+        expected.update(merged_weights(case, model.double()))
     gold = model.double()
     loss, output = loss_of(case, gold, batches[0])
     loss.backward()
@@ -227,12 +321,13 @@ def write_case(case: Case, folder: Path) -> None:
         expected["scores"] = output.detach()
     for name, parameter in gold.named_parameters():
         if parameter.grad is not None:
-            expected[f"grad.{disk_name(name)}"] = parameter.grad.clone()
+            name = adapter_name(name) if case.lora else disk_name(name)
+            expected[f"grad.{name}"] = parameter.grad.clone()
     if case.steps:
         expected.update(trajectory(case, gold, batches))
     save_file({name: value.float().contiguous() for name, value in expected.items()}, folder / "expected.safetensors")
     plain = [{key: value.tolist() for key, value in batch.items()} for batch in batches]
-    description: dict[str, Any] = {"task": case.task, "train": "full", **plain[0]}
+    description: dict[str, Any] = {"task": case.task, "train": "lora" if case.lora else "full", **plain[0]}
     if case.objective:
         description["objective"] = case.objective
     if case.steps:
