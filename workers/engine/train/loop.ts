@@ -59,6 +59,8 @@ export interface LoopInput {
   readonly nextBatch: () => StepBatch;
   /** Enqueues an optimizer step. */
   readonly trainStep: (microBatches: readonly PackedBatch[], learningRate: number) => Promise<StepResult>;
+  /** Further figures of a step for its log event; those of the steps between two log events are not kept. */
+  readonly describe?: (microBatches: readonly PackedBatch[], result: StepResult) => Metrics;
   /** Evaluates the weights at hand and emits the eval event. */
   readonly evaluate: (step: number) => Promise<void>;
   /** Stores a checkpoint and emits its event. */
@@ -70,7 +72,7 @@ export interface LoopInput {
 
 interface Pending {
   readonly step: number;
-  readonly tokens: number;
+  readonly batch: StepBatch;
   readonly learning_rate: number;
   readonly result: Promise<StepResult>;
 }
@@ -107,13 +109,13 @@ export async function runLoop(input: LoopInput): Promise<"finished" | "paused" |
       mark = now;
       refuseDivergence(oldest.step, result, input.emit);
       progress.step = oldest.step;
-      progress.num_tokens += oldest.tokens;
+      progress.num_tokens += oldest.batch.tokens;
       progress.train_seconds += seconds;
       progress.interval_loss += result.loss;
       progress.interval_steps += 1;
       progress.total_loss += result.loss;
       logSeconds += seconds;
-      logTokens += oldest.tokens;
+      logTokens += oldest.batch.tokens;
       if (oldest.step % input.logging_steps !== 0 && oldest.step !== total_steps) continue;
       const metrics: Metrics = {
         loss: progress.interval_loss / progress.interval_steps,
@@ -122,6 +124,7 @@ export async function runLoop(input: LoopInput): Promise<"finished" | "paused" |
         epoch: oldest.step / input.steps_per_epoch,
         num_tokens: progress.num_tokens,
         tokens_per_second: finite(logTokens / logSeconds),
+        ...input.describe?.(oldest.batch.microBatches, result),
       };
       progress.interval_loss = 0;
       progress.interval_steps = 0;
@@ -152,7 +155,7 @@ export async function runLoop(input: LoopInput): Promise<"finished" | "paused" |
     // The rejection is seen where the loss is awaited; until then it must not count as unhandled.
     result.catch(() => undefined);
     step += 1;
-    pending.push({ step, tokens: batch.tokens, learning_rate, result });
+    pending.push({ step, batch, learning_rate, result });
     await settle(STEPS_IN_FLIGHT - 1);
     if (clock() - lastTurn >= YIELD_EVERY) {
       await turn();

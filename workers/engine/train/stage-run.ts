@@ -8,7 +8,7 @@ import type { Metrics, RunEventBody } from "../../../src/shared/protocol/events"
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type JsonValue } from "../io/checkpoint";
 import { learningRate, type ScheduleOptions, warmupSteps } from "../optim/schedule";
 import { DeviceGuard } from "./guard";
-import { diverged, type LoopProgress, newProgress, runLoop, type StepBatch } from "./loop";
+import { diverged, type LoopInput, type LoopProgress, newProgress, runLoop, type StepBatch } from "./loop";
 import type { StageInput, StageOutcome } from "./stage";
 import { type CommonState, type Extent, readState, type StateSchema } from "./state";
 import type { Trainer } from "./trainer";
@@ -190,6 +190,8 @@ export interface TrainingParts {
   readonly trainer: Pick<Trainer, "step">;
   readonly steps_per_epoch: number;
   readonly nextBatch: () => StepBatch;
+  /** Further figures of a step: see LoopInput. */
+  readonly describe?: LoopInput["describe"];
   /** Emits the eval event. */
   readonly evaluate: (step: number) => Promise<void>;
   readonly checkpoint: (step: number) => Promise<void>;
@@ -209,6 +211,7 @@ export function trainSteps(run: StageRun<TrainingConfig>, parts: TrainingParts):
     learningRate: (step) => learningRate(schedule, step),
     nextBatch: parts.nextBatch,
     trainStep: (batches, rate) => guard.wait(parts.trainer.step(batches, rate)),
+    ...(parts.describe ? { describe: parts.describe } : {}),
     evaluate: parts.evaluate,
     checkpoint: parts.checkpoint,
     control: input.control,
