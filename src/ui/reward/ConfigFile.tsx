@@ -3,13 +3,13 @@ import { Button, CopyButton, FileButton, Group, Stack, Text } from "@mantine/cor
 import { IconCopy, IconDownload, IconUpload } from "@tabler/icons-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { type RunConfig, runConfig } from "../../shared/protocol/config";
+import type { RunConfig } from "../../shared/protocol/config";
+import { formatRunConfig, parseRunConfig } from "../../shared/protocol/config-file";
 import { download, safeFileName } from "../common/download";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { isImported } from "../data/references";
-import { parseConfig } from "./config-file";
 
 export interface ConfigFileProps {
   readonly config: RunConfig | null;
@@ -34,8 +34,7 @@ export function ConfigFile({ config, onImport }: ConfigFileProps) {
             leftSection={<IconDownload size={16} aria-hidden />}
             disabled={config === null}
             onClick={() => {
-              if (config !== null)
-                download(`${JSON.stringify(runConfig.parse(config), null, 2)}\n`, file, "application/json");
+              if (config !== null) download(formatRunConfig(config), file, "application/json");
             }}
           >
             {t("reward.config_export")}
@@ -46,7 +45,7 @@ export function ConfigFile({ config, onImport }: ConfigFileProps) {
               if (chosen === null) return;
               setImported(false);
               void run(async () => {
-                onImport(parseConfig(await chosen.text(), chosen.name));
+                onImport(parseRunConfig(await chosen.text(), chosen.name));
                 setImported(true);
               });
             }}

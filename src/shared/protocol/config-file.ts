@@ -1,13 +1,13 @@
 /**
- * A run's configuration from a file and `--set PATH=VALUE` overrides: missing fields come from the defaults, everything
+ * A run's configuration as a JSON file, for the studio and the command line alike, with `--set PATH=VALUE` overrides: missing fields come from the defaults, everything
  * else must be what the schema says. Errors name the field, what it may hold and the nearest known name.
  */
 import { z } from "zod";
-import { NagiError } from "../../src/shared/errors";
-import { type RunConfig, runConfig, type StageConfig, stageConfig } from "../../src/shared/protocol/config";
-import { DEFAULT_RUN, defaultStage } from "../../src/shared/protocol/defaults";
-import { checkPipeline } from "../../src/shared/protocol/pipeline-check";
+import { NagiError } from "../errors";
+import { type RunConfig, runConfig, type StageConfig, stageConfig } from "./config";
+import { DEFAULT_RUN, defaultStage } from "./defaults";
 import { nearNames } from "./near";
+import { checkPipeline } from "./pipeline-check";
 
 type Json = null | boolean | number | string | Json[] | JsonObject;
 interface JsonObject {
@@ -265,6 +265,11 @@ export function parseRunConfig(text: string, file: string, overrides: readonly s
   throw invalid(file, found);
 }
 
+/** The file of a configuration; reading it gives the same configuration. */
+export function formatRunConfig(config: RunConfig): string {
+  return `${JSON.stringify(runConfig.parse(config), null, 2)}\n`;
+}
+
 /** What the stages have against each other. */
 function misfits(config: RunConfig): Problem[] {
   return checkPipeline(config).map(({ path, message, values }) => ({
@@ -280,7 +285,7 @@ function invalid(file: string, found: readonly Problem[]): NagiError {
   const first = found[0] ?? { path: "(the file)", problem: "is not valid", allowed: "" };
   return new NagiError(
     "config.invalid",
-    `${file}: the configuration is not valid.\n${lines.join("\n")}\nChange the file, or override a field with --set PATH=VALUE.`,
+    `${file}: the configuration is not valid.\n${lines.join("\n")}\nChange the file; the command line overrides a field with --set PATH=VALUE.`,
     { file, path: first.path, problem: first.problem, allowed: first.allowed },
   );
 }

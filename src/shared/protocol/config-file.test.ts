@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { NagiError } from "../../src/shared/errors";
-import { DEFAULT_REWARD_STAGE, DEFAULT_RUN } from "../../src/shared/protocol/defaults";
-import { parseRunConfig } from "./config";
+import { NagiError } from "../errors";
+import { formatRunConfig, parseRunConfig } from "./config-file";
+import { DEFAULT_REWARD_STAGE, DEFAULT_RUN, TEMPLATES } from "./defaults";
 
 function refusal(text: string, overrides: string[] = []): NagiError {
   try {
@@ -21,8 +21,12 @@ describe("parseRunConfig", () => {
   });
 
   it("reads the example, which leaves nothing to the defaults", () => {
-    const text = readFileSync(fileURLToPath(new URL("../../examples/reward.json", import.meta.url)), "utf8");
+    const text = readFileSync(fileURLToPath(new URL("../../../examples/reward.json", import.meta.url)), "utf8");
     expect(parseRunConfig(text, "reward.json")).toEqual(JSON.parse(text));
+  });
+
+  it.each(Object.entries(TEMPLATES))("reads what it writes of the template %s", (name, template) => {
+    expect(parseRunConfig(formatRunConfig(template), `${name}.json`)).toEqual(template);
   });
 
   it("fills the missing fields of a stage", () => {
