@@ -2,7 +2,9 @@
 import { BASE_SLOT, type RunConfig } from "../../../src/shared/protocol/config";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
 import { type ExpectedTensor, loadModel, readTokenizerFiles } from "../io/hf-model";
+import { loadAdapter } from "../io/peft";
 import { type FileSource, readJson } from "../io/source";
+import { mergeLora } from "../model/merge";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
 import { drawParameters, type HeadSpec, neoxParameterShapes, SCORE } from "../model/shapes";
 import { stream } from "./streams";
@@ -31,14 +33,20 @@ export async function describeBase(source: FileSource): Promise<BaseDescription>
   };
 }
 
-/** Loads config, tokenizer and weights as they are stored. Throws model.* where the checkpoint is not usable. */
-export async function loadWeights(source: FileSource, head: HeadSpec): Promise<BaseModel> {
-  // A score head may be missing: training draws it.
+/**
+ * Loads config, tokenizer and weights as they are stored. Throws model.* where the checkpoint is not usable.
+ * @param score whether the score head may be missing, because training draws it
+ */
+export async function loadWeights(
+  source: FileSource,
+  head: HeadSpec,
+  score: "optional" | "whole" = "optional",
+): Promise<BaseModel> {
   const expected = (configJson: unknown): ExpectedTensor[] =>
     [...neoxParameterShapes(parseNeoxConfig(configJson), head)].map(([name, shape]) => ({
       name,
       shape,
-      optional: name === SCORE,
+      optional: name === SCORE && score === "optional",
     }));
   const loaded = await loadModel(source, { expected });
   return {
@@ -50,6 +58,26 @@ export async function loadWeights(source: FileSource, head: HeadSpec): Promise<B
   };
 }
 
+const LANGUAGE = { kind: "causal-lm" } as const;
+
+/** A language model with an adapter folded in. Throws model.* where the two do not belong together. */
+export async function loadMerged(source: FileSource, adapter: FileSource): Promise<BaseModel> {
+  const base = await loadWeights(source, LANGUAGE);
+  const { lora, tensors: matrices } = await loadAdapter(adapter, base.config, LANGUAGE);
+  const { tensors, untied } = mergeLora(base.tensors, matrices, lora);
+  if (!untied) return { ...base, tensors };
+  const configJson = { ...base.configJson, tie_word_embeddings: false };
+  return { ...base, tensors, configJson, config: parseNeoxConfig(configJson) };
+}
+
+export interface BaseChoice {
+  /** The stage's `model`. */
+  readonly slot: string;
+  readonly head: HeadSpec;
+  /** Folded into the weights; null: none. */
+  readonly adapter: FileSource | null;
+}
+
 /**
  * What a stage starts from. Where its slot is the run's base and that has `init: "random"`, all weights are drawn with
  * the run's seed, as transformers does; a model without a score head gets one from a stream of its own, so that both
@@ -58,9 +86,9 @@ export async function loadWeights(source: FileSource, head: HeadSpec): Promise<B
 export async function loadBase(
   source: FileSource,
   run: Pick<RunConfig, "seed" | "model">,
-  { slot, head }: { /** The stage's `model`. */ readonly slot: string; readonly head: HeadSpec },
+  { slot, head, adapter }: BaseChoice,
 ): Promise<BaseModel> {
-  const loaded = await loadWeights(source, head);
+  const loaded = adapter ? await loadMerged(source, adapter) : await loadWeights(source, head);
   const shapes = neoxParameterShapes(loaded.config, head);
   const draw = (which: "score" | "weights", wanted: (name: string) => boolean) => {
     const random = stream(run.seed, which);
@@ -72,6 +100,7 @@ export async function loadBase(
     run.model.init === "random" && slot === BASE_SLOT
       ? new Map([...draw("weights", (name) => name !== SCORE), ...drawnHead])
       : new Map([...drawnHead, ...loaded.tensors]);
+  for (const name of tensors.keys()) if (!shapes.has(name)) tensors.delete(name);
   return { ...loaded, tensors };
 }
 

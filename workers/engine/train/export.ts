@@ -1,18 +1,21 @@
 /** A trained reward model as transformers loads it: GPTNeoXForSequenceClassification. */
 import { NagiError } from "../../../src/shared/errors";
-import type { RewardStageConfig } from "../../../src/shared/protocol/config";
+import type { RewardStageConfig, RunConfig } from "../../../src/shared/protocol/config";
 import { decodeCheckpoint } from "../io/checkpoint";
 import { saveModel } from "../io/hf-model";
 import type { FileSource } from "../io/source";
 import { LABELS } from "../model/heads";
+import { mergeLora } from "../model/merge";
 import { neoxParameterShapes } from "../model/shapes";
-import { type BaseModel, describeBase } from "./base";
+import { type BaseDescription, describeBase, loadBase } from "./base";
 import { parseState, rewardState } from "./state";
 
 export interface ExportInput {
+  readonly config: Pick<RunConfig, "seed" | "model">;
   readonly stage: RewardStageConfig;
-  /** The base model's folder. */
+  /** What the stage's `model` slot names, and the adapter on it. */
   readonly model: FileSource;
+  readonly adapter: FileSource | null;
   /** The bytes that RunStorage.saveCheckpoint was given. */
   readonly checkpoint: Uint8Array;
 }
@@ -22,15 +25,40 @@ export interface ExportInput {
  * labels are negative and positive. Rejects with storage.corrupt and model.*.
  */
 export async function exportRewardModel(input: ExportInput): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-  const { weights, state } = await decodeCheckpoint(input.checkpoint, "checkpoint");
-  const { threshold } = parseState(rewardState, state);
-  return rewardModelFiles(input.stage, { base: await describeBase(input.model), weights, threshold });
+  const { base, tensors, threshold } = await checkpointModel(input);
+  return rewardModelFiles(input.stage, { base, tensors, threshold });
 }
 
-export interface RewardWeights {
-  readonly base: Pick<BaseModel, "config" | "configJson" | "tokenizer" | "tokenizerFiles">;
+/** The reward model that a checkpoint holds. Rejects with storage.corrupt and model.*. */
+export async function checkpointModel({
+  config,
+  stage,
+  model,
+  adapter,
+  checkpoint,
+}: ExportInput): Promise<RewardModel> {
+  const { weights, state } = await decodeCheckpoint(checkpoint, "checkpoint");
+  const { threshold } = parseState(rewardState, state);
+  // A checkpoint of full training holds everything; one of LoRA stands on what it started from.
+  if (!stage.peft) return { base: await describeBase(model), tensors: weights, threshold };
+  const head = { kind: "reward", num_labels: LABELS[stage.objective] } as const;
+  const base = await loadBase(model, config, { slot: stage.model, head, adapter });
+  return { base, tensors: rewardWeights(base.tensors, weights, stage), threshold };
+}
+
+/** The whole model from what it started from and what was trained. */
+export function rewardWeights(
+  base: ReadonlyMap<string, Float32Array>,
+  trained: ReadonlyMap<string, Float32Array>,
+  { peft }: Pick<RewardStageConfig, "peft">,
+): ReadonlyMap<string, Float32Array> {
+  return peft ? mergeLora(base, trained, peft).tensors : trained;
+}
+
+export interface RewardModel {
+  readonly base: BaseDescription;
   /** By Hugging Face name. */
-  readonly weights: ReadonlyMap<string, Float32Array>;
+  readonly tensors: ReadonlyMap<string, Float32Array>;
   /** Reward from which on a text counts as positive. */
   readonly threshold: number;
 }
@@ -38,7 +66,7 @@ export interface RewardWeights {
 /** The same from the weights at hand. Throws model.tensor_missing. */
 export function rewardModelFiles(
   { objective, max_length }: RewardStageConfig,
-  { base, weights, threshold }: RewardWeights,
+  { base, tensors: weights, threshold }: RewardModel,
 ): Map<string, Uint8Array<ArrayBuffer>> {
   const num_labels = LABELS[objective];
   const tensors = [...neoxParameterShapes(base.config, { kind: "reward", num_labels })].map(([name, shape]) => {

@@ -11,7 +11,7 @@ import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseModel, loadBase } from "./base";
 import { type Baselines, fitBaselines } from "./baselines";
 import { bestThreshold, calibration, evaluationMetrics, type Scored } from "./evaluate";
-import { rewardModelFiles } from "./export";
+import { rewardModelFiles, rewardWeights } from "./export";
 import { drawPairs } from "./pairs";
 import { pick, readSplits, type Split, type Splits } from "./rows";
 import { batchLimits, Sampler, samplerState } from "./sampler";
@@ -64,7 +64,7 @@ class RewardStage implements StageBody {
     const { config, input, seed } = run;
     const { objective } = config;
     const head = { kind: "reward", num_labels: LABELS[objective] } as const;
-    const base = await loadBase(input.model, input.config, { slot: config.model, head });
+    const base = await loadBase(input.model, input.config, { slot: config.model, head, adapter: input.adapter });
     const maxLength = Math.min(config.max_length, base.config.max_position_embeddings);
     const splits = await readSplits(input.data, base.tokenizer, { maxLength, rows: config.rows, seed });
     const { train, validation, test } = splits;
@@ -78,6 +78,7 @@ class RewardStage implements StageBody {
         objective,
         optimizer: optimizerOf(config),
         ...limits,
+        ...(config.peft ? { lora: config.peft, seed } : {}),
       }),
     );
     const sampler = new Sampler(train, {
@@ -98,7 +99,7 @@ class RewardStage implements StageBody {
       total_steps: run.total_steps,
       steps_per_epoch,
       parameters,
-      trainable_parameters: parameters,
+      trainable_parameters: trainer.store.trainedCount,
       train_rows: train.rows.length,
       validation_rows: validation.rows.length,
       test_rows: test?.rows.length ?? 0,
@@ -163,7 +164,8 @@ class RewardStage implements StageBody {
       }),
     );
     const { weights } = await this.run.guard.wait(trainer.exportState());
-    await input.saveArtefact("reward_model", rewardModelFiles(config, { base, weights, threshold: this.threshold }));
+    const tensors = rewardWeights(base.tensors, weights, config);
+    await input.saveArtefact("reward_model", rewardModelFiles(config, { base, tensors, threshold: this.threshold }));
     this.run.finish(metrics, { calibration: calibration(scored, threshold), samples });
   }
 

@@ -36,7 +36,7 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
     if (!result) throw new Error("no result");
 
     const before = gpu.snapshot().bytes;
-    const scorer = await RewardScorer.open({ stage, gpu, model, checkpoint });
+    const scorer = await RewardScorer.open({ config, stage, gpu, model, adapter: null, checkpoint });
     const scores = await scorer.score(result.samples.map(({ sentence }) => sentence));
     scores.forEach(({ reward, probability, truncated }, index) => {
       const expected = result.samples[index]?.reward ?? Number.NaN;
@@ -52,7 +52,7 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
     scorer.destroy();
     expect(gpu.snapshot().bytes - before).toBeLessThan(100_000);
 
-    const files = await exportRewardModel({ stage, model, checkpoint });
+    const files = await exportRewardModel({ config, stage, model, adapter: null, checkpoint });
     expect([...files.keys()].sort()).toEqual([
       "config.json",
       "model.safetensors",

@@ -3,8 +3,8 @@
  * of the engine.
  */
 import type { ArtefactKind } from "../../../src/shared/protocol/artefact";
-import type { RewardStageConfig, RunConfig } from "../../../src/shared/protocol/config";
-import { DEFAULT_REWARD_STAGE } from "../../../src/shared/protocol/defaults";
+import type { RewardStageConfig, RunConfig, SftStageConfig, StageConfig } from "../../../src/shared/protocol/config";
+import { DEFAULT_REWARD_STAGE, DEFAULT_SFT_STAGE } from "../../../src/shared/protocol/defaults";
 import type { RunEventBody } from "../../../src/shared/protocol/events";
 import { Random } from "../../../src/shared/stats/random";
 import type { Gpu } from "../gpu/gpu";
@@ -65,27 +65,46 @@ export function tinyRows(count: number, seed: number): DataFile {
 
 export const tinyData = { train: tinyRows(37, 1), validation: tinyRows(12, 2), test: tinyRows(15, 3) };
 
-/** 10 steps an epoch, 3 epochs; evaluation, checkpoints and logs at different steps. */
-export function tinyConfig(stage: Partial<RewardStageConfig>): RunConfig {
+/** A run of one stage over the tiny rows. */
+export function tinyRun(stage: StageConfig): RunConfig {
   return {
     name: "tiny",
     seed: 5,
     model: { model_name_or_path: "tiny", init: "pretrained" },
     data: { train: "train", validation: "validation", test: "test" },
-    stages: [
-      {
-        ...DEFAULT_REWARD_STAGE,
-        num_train_epochs: 3,
-        per_device_train_batch_size: 4,
-        learning_rate: 5e-3,
-        max_length: 32,
-        eval_steps: 7,
-        save_steps: 6,
-        logging_steps: 2,
-        ...stage,
-      },
-    ],
+    stages: [stage],
   };
+}
+
+/** 10 steps an epoch, 3 epochs; evaluation, checkpoints and logs at different steps. */
+export function tinyConfig(stage: Partial<RewardStageConfig>): RunConfig {
+  return tinyRun({
+    ...DEFAULT_REWARD_STAGE,
+    num_train_epochs: 3,
+    per_device_train_batch_size: 4,
+    learning_rate: 5e-3,
+    max_length: 32,
+    eval_steps: 7,
+    save_steps: 6,
+    logging_steps: 2,
+    ...stage,
+  });
+}
+
+/** 14 steps of full training; evaluation, checkpoints and logs at different steps. */
+export function tinySft(stage: Partial<SftStageConfig>): RunConfig {
+  return tinyRun({
+    ...DEFAULT_SFT_STAGE,
+    peft: null,
+    max_steps: 14,
+    per_device_train_batch_size: 4,
+    learning_rate: 5e-3,
+    max_length: 32,
+    eval_steps: 5,
+    save_steps: 4,
+    logging_steps: 2,
+    ...stage,
+  });
 }
 
 /** A run's storage, control and ears. */

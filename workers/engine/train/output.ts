@@ -1,0 +1,44 @@
+/** What stages that train language models leave: an adapter in PEFT's layout, or a model in Hugging Face's. */
+import { BASE_SLOT, type LoraConfig, type RunConfig } from "../../../src/shared/protocol/config";
+import type { FloatDtype } from "../io/dtype";
+import { saveModel } from "../io/hf-model";
+import { saveAdapter } from "../io/peft";
+import { neoxParameterShapes } from "../model/shapes";
+import type { BaseDescription } from "./base";
+
+/** GPTNeoXForCausalLM. `tensors` by Hugging Face name; others are left out. Throws RangeError where one is missing. */
+export function languageModelFiles(
+  base: BaseDescription,
+  tensors: ReadonlyMap<string, Float32Array>,
+  dtype: FloatDtype = "F32",
+): Map<string, Uint8Array<ArrayBuffer>> {
+  const written = [...neoxParameterShapes(base.config, { kind: "causal-lm" })].map(([name, shape]) => {
+    const data = tensors.get(name);
+    if (!data) throw new RangeError(`there is no tensor ${name}`);
+    return { name, shape, data };
+  });
+  return saveModel({
+    configJson: base.configJson,
+    architecture: "GPTNeoXForCausalLM",
+    padTokenId: base.config.pad_token_id ?? base.tokenizer.padId,
+    tensors: written,
+    tokenizerFiles: base.tokenizerFiles,
+    dtype,
+  });
+}
+
+/** The adapter of a trained language model. @param slot what the stage's `model` says: PEFT shows the base by it. */
+export function adapterFiles(
+  base: BaseDescription,
+  tensors: ReadonlyMap<string, Float32Array>,
+  lora: LoraConfig,
+  { slot, run }: { readonly slot: string; readonly run: RunConfig },
+): Map<string, Uint8Array<ArrayBuffer>> {
+  return saveAdapter({
+    lora,
+    head: { kind: "causal-lm" },
+    tensors,
+    model: base.config,
+    base_model_name_or_path: slot === BASE_SLOT ? run.model.model_name_or_path : slot,
+  });
+}
