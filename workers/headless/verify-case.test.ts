@@ -67,7 +67,6 @@ describe("case.json", () => {
   it.each([
     ["not JSON", "{", /not JSON/],
     ["another task", { ...lm, task: "ppo" }, /task/],
-    ["lora", { ...lm, train: "lora" }, /lora.*not supported/],
     ["no objective", { ...reward, objective: undefined }, /objective/],
     ["ragged rows", { ...lm, input_ids: [[5, 6, 0], [7]] }, /input_ids/],
     ["a mask of another shape", { ...lm, attention_mask: [[1, 1, 1]] }, /attention_mask/],

@@ -5,6 +5,7 @@ import { type PackedBatch, packTexts } from "../data/batches";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
 import { isLora, type LoraOptions, loraShapes } from "../model/lora";
+import { mergeLora } from "../model/merge";
 import { parseNeoxConfig } from "../model/neox-config";
 import { drawParameters, neoxParameterShapes } from "../model/shapes";
 import { Trainer, type TrainerOptions } from "./trainer";
@@ -150,6 +151,41 @@ describe("an adapter", () => {
       details: { tensor: "embed_out.weight" },
     });
   });
+
+  it.each([
+    ["language model", language],
+    ["reward model", reward],
+    ["language model with tied embeddings", { ...language, tied: true }],
+  ])(
+    "folded into a %s gives the unmerged numbers",
+    async (_, { tied = false, ...options }: TrainerOptions & { tied?: boolean }) => {
+      const neox = { ...config, tie_word_embeddings: tied };
+      const base = weights(options);
+      if (tied) base.delete("embed_out.weight");
+      const create = async (model: typeof config, tensors: ReadonlyMap<string, Float32Array>, of: TrainerOptions) => {
+        const made = await Trainer.create(gpu, model, tensors, of);
+        trainers.push(made);
+        return made;
+      };
+      const one = await create(neox, base, options);
+      for (let step = 0; step < 3; step++) await one.step([batch(1)], 2e-2);
+      const merged = mergeLora(base, (await one.exportState()).weights, lora);
+      expect(merged.untied).toBe(tied);
+      const { lora: __, ...full } = options;
+      const whole = await create({ ...neox, tie_word_embeddings: tied && !merged.untied }, merged.tensors, full);
+      const logits = options.task === "causal-lm";
+      const [a, b] = [await one.forward(batch(8), { logits }), await whole.forward(batch(8), { logits })];
+      const [unmerged = [], folded = []] = logits ? [a.logits, b.logits] : [a.scores, b.scores];
+      expect(folded.length).toBe(unmerged.length);
+      const worst = Math.max(...[...unmerged].map((value, i) => Math.abs(value - (folded[i] ?? Number.NaN))));
+      expect(worst).toBeLessThanOrEqual(2e-5);
+      const off = await one.forward(batch(8), { logits, adapter: false });
+      const changed = [...((logits ? off.logits : off.scores) ?? [])].some(
+        (value, i) => Math.abs(value - (folded[i] ?? 0)) > 1e-2,
+      );
+      expect(changed).toBe(true);
+    },
+  );
 
   it("is drawn by the seed, unless it comes with the weights", async () => {
     const name = "base_model.model.gpt_neox.layers.1.attention.dense.lora_A.weight";

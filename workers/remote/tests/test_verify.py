@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from conftest import nagi
-from nagi_worker.golden import ADAMW, Case, write_case
+from nagi_worker.golden import ADAMW, TARGETS, Case, write_case
 from safetensors.torch import load_file, save_file
 
 CASES = [
@@ -51,6 +54,74 @@ def test_case_passes(case: Case, tmp_path: Path) -> None:
     code, report, stderr = nagi("verify", str(tmp_path))
     assert code == 0, f"{report}\n{stderr}"
     assert report["pass"] is True
+
+
+def random_lora_case(seed: int) -> Case:
+    """Odd sizes, any rank, any targets, any objective, any type of base; one row or one token now and then."""
+    draw = random.Random(seed)
+    heads = draw.choice([1, 2, 3, 5])
+    head_dim = draw.choice([3, 4, 7, 8, 10, 16])
+    task = draw.choice(["causal-lm", "causal-lm", "reward"])
+    objective = draw.choice(["binary", "cross-entropy", "pairwise"]) if task == "reward" else None
+    targets: Any = draw.sample(TARGETS, draw.randint(1, len(TARGETS)))
+    if task == "causal-lm" and draw.random() < 0.5:
+        targets.append("lm_head")
+    if draw.random() < 0.2:
+        targets = "all-linear"
+    rank = draw.choice([1, 2, 4, 5, 8, 13])
+    count = draw.choice([1, 2, 3, 5]) if objective != "pairwise" else draw.choice([2, 4, 6])
+    rows = [draw.choice([1, 2, 3, 9, 17, 40]) for _ in range(count)]
+    if task == "causal-lm":
+        rows[0] = max(4, rows[0])  # the first two labels of row 0 are masked
+    steps = draw.choice([0, 0, 3, 5])
+    schedule = {"name": draw.choice(["linear", "cosine", "constant"]), "warmup_steps": draw.choice([0, 2]), "total_steps": steps}
+    return Case(
+        f"random-{seed}",
+        task=task,
+        objective=objective,
+        hidden=heads * head_dim,
+        heads=heads,
+        layers=draw.choice([1, 2, 3]),
+        intermediate=draw.choice([5, 24, 33, 64]),
+        vocabulary=draw.choice([7, 61, 128, 301]),
+        rotary=draw.choice([0.25, 0.5, 1.0]) if head_dim % 4 == 0 else 0.5,
+        parallel=draw.random() < 0.5,
+        attention_bias=draw.random() < 0.8,
+        act=draw.choice(["gelu", "gelu_new", "relu"]),
+        rows=tuple(rows),
+        batches=draw.choice([1, 2, 3]) if steps else 1,
+        steps=steps,
+        optimizer={**ADAMW, "lr": 5e-3, "weight_decay": draw.choice([0.0, 0.1]), "schedule": schedule} if steps else {},
+        dtype=draw.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16]),
+        store=draw.choice(["safetensors", "safetensors", "bin"]),
+        old_config=draw.random() < 0.3,
+        lora={
+            "r": rank,
+            "lora_alpha": draw.choice([1, rank, 2 * rank, 16]),
+            "lora_dropout": draw.choice([0.0, 0.1]),
+            "use_rslora": draw.random() < 0.2,
+            "target_modules": targets,
+        },
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_random_lora_case_passes(seed: int, tmp_path: Path) -> None:
+    case = random_lora_case(seed)
+    write_case(case, tmp_path)
+    code, report, stderr = nagi("verify", str(tmp_path))
+    assert code == 0, f"{case}\n{report}\n{stderr}"
+    assert {"loss", "grads", "merged", "logits" if case.task == "causal-lm" else "scores"} <= report.keys()
+    assert ("trajectory" in report) == (case.steps > 0)
+
+
+def test_adapter_that_is_not_plain_lora_names_the_field(tmp_path: Path) -> None:
+    lora = {"r": 2, "lora_alpha": 2, "target_modules": ["dense"], "use_dora": True}
+    write_case(Case("dora", rows=(6, 4), lora=lora), tmp_path)
+    code, report, stderr = nagi("verify", str(tmp_path))
+    assert (code, report) == (2, None)
+    assert "use_dora" in stderr
 
 
 def test_wrong_gradient_fails(tmp_path: Path) -> None:
