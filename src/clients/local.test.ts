@@ -2,6 +2,7 @@ import { expose } from "comlink";
 import { afterEach, describe, expect, it } from "vitest";
 import { NagiError } from "../shared/errors";
 import type { RunEvent } from "../shared/protocol/events";
+import type { StudioChange } from "../shared/protocol/library";
 import { createLocalBackend } from "./local";
 
 const log = (seq: number): RunEvent => ({ type: "log", step: seq, metrics: {}, run_id: "r", seq, time: 0 });
@@ -130,6 +131,31 @@ describe("createLocalBackend", () => {
     end();
     while (asked.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
     expect(asked).toEqual([0, 2, -2]);
+  });
+
+  it("tells of changes, also after a crash, and of everything once the new worker is there", async () => {
+    const listeners: ((change: StudioChange) => Promise<void>)[] = [];
+    const { backend } = start({
+      listRuns: async () => [],
+      watch: async (listener: (change: StudioChange) => Promise<void>) => void listeners.push(listener),
+      subscribe: async () => 1,
+    });
+    const seen: StudioChange[] = [];
+    const more: StudioChange[] = [];
+    const end = await backend.changes((change) => void seen.push(change));
+    await backend.changes((change) => void more.push(change));
+    expect(listeners.length).toBe(1);
+    await listeners[0]?.("artefacts");
+    expect([seen, more]).toEqual([["artefacts"], ["artefacts"]]);
+    end();
+    started[0]?.crash("gone");
+    await backend.listRuns();
+    while (more.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(more.slice(1).sort()).toEqual(["artefacts", "pipelines"]);
+    expect(listeners.length).toBe(2);
+    await listeners[1]?.("pipelines");
+    expect(more.length).toBe(4);
+    expect(seen).toEqual(["artefacts"]);
   });
 
   it("tries a failed connection again with the next call", async () => {

@@ -45,6 +45,8 @@ class WorkerLink {
   #connection: Connection | null = null;
   readonly #subscriptions = new Set<LiveSubscription>();
   readonly #watchers = new Set<(change: StudioChange) => void>();
+  /** A worker was told to tell of changes: what its successor missed meanwhile may be anything. */
+  #wasWatched = false;
 
   constructor(private readonly options: LocalBackendOptions) {
     installErrorTransfer();
@@ -89,6 +91,7 @@ class WorkerLink {
   #watched(remote: Remote<WorkerApi>): Promise<void> {
     const connection = this.#connection;
     if (connection?.remote !== remote) return Promise.resolve();
+    this.#wasWatched = true;
     connection.watching ??= remote.watch(
       proxy((change: StudioChange) => {
         for (const listener of this.#watchers) listener(change);
@@ -140,6 +143,7 @@ class WorkerLink {
 
   /** Subscriptions outlive a worker: the new one goes on where the old one stopped. */
   async #resubscribe({ ready, remote }: Connection): Promise<void> {
+    const lost = this.#wasWatched;
     const earlier = [...this.#subscriptions].filter((subscription) => subscription.id !== null);
     for (const subscription of earlier) subscription.id = null;
     try {
@@ -147,7 +151,7 @@ class WorkerLink {
       // Runs that died with the old worker become paused while they are listed, before their events are read.
       if (earlier.length > 0) await remote.listRuns();
       for (const subscription of earlier) await this.#attach(remote, subscription);
-      if (this.#watchers.size > 0) {
+      if (lost && this.#watchers.size > 0) {
         await this.#watched(remote);
         for (const change of studioChange.options) for (const listener of this.#watchers) listener(change);
       }
