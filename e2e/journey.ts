@@ -69,7 +69,7 @@ export async function expectStep(page: Page, atLeast: number, timeout = 400_000)
 
 /** The chart of a metric; its accessible name says the last step and value in words. */
 export function chart(page: Page, metric: string): Locator {
-  const title = t(`charts.${metric}`);
+  const title = t(`metrics.${metric}.label`);
   const start = t("charts.summary_empty", { title }).split("。")[0] ?? title;
   return page.getByRole("img", { name: start });
 }

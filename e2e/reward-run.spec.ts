@@ -22,7 +22,18 @@ const TINY = {
   logging_steps: 1,
 };
 
-const SCREENS = ["/", "/reward/new", "/runs", "/data", "/settings", "/webgpu"];
+const SCREENS = [
+  "/",
+  "/pipelines",
+  "/pipelines/new?template=positive-reviews",
+  "/pipelines/new?template=dpo-from-votes",
+  "/compare",
+  "/reward/new",
+  "/runs",
+  "/data",
+  "/settings",
+  "/webgpu",
+];
 
 test("every screen of a fresh profile is accessible in light and dark", async ({ page }) => {
   for (const route of SCREENS) {
@@ -94,7 +105,7 @@ test("a reward model learns in the tab: start, pause, reload, resume, finish, sc
 
   // The baselines stand beside the accuracy from the first evaluation on.
   await expectStep(page, 3);
-  const accuracy = chart(page, "accuracy");
+  const accuracy = chart(page, "eval_accuracy");
   await expect(accuracy).toHaveAttribute("aria-label", /\d%/, { timeout: 400_000 });
   await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.majority")));
   await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.ngram")));

@@ -4,8 +4,13 @@ import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { createHashRouter, RouterProvider } from "react-router";
 import { useSettings } from "../stores/settings";
+import { ComparePage } from "../ui/compare/ComparePage";
 import { DataPage } from "../ui/data/DataPage";
 import { HomePage } from "../ui/home/HomePage";
+import { EditorPage } from "../ui/pipeline/EditorPage";
+import { PipelinePage } from "../ui/pipeline/PipelinePage";
+import { PipelinesPage } from "../ui/pipeline/PipelinesPage";
+import { ArtefactPage } from "../ui/results/ArtefactPage";
 import { RewardPage } from "../ui/reward/RewardPage";
 import { RunPage } from "../ui/run/RunPage";
 import { RunsPage } from "../ui/runs/RunsPage";
@@ -21,6 +26,11 @@ const router = createHashRouter([
     errorElement: <ErrorBoundary />,
     children: [
       { path: "/", element: <HomePage /> },
+      { path: "/pipelines", element: <PipelinesPage /> },
+      { path: "/pipelines/new", element: <EditorPage /> },
+      { path: "/pipelines/:pipelineId", element: <PipelinePage /> },
+      { path: "/artefacts/:artefactId", element: <ArtefactPage /> },
+      { path: "/compare", element: <ComparePage /> },
       { path: "/reward/new", element: <RewardPage /> },
       { path: "/runs", element: <RunsPage /> },
       { path: "/runs/:runId", element: <RunPage /> },

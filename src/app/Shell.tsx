@@ -1,7 +1,15 @@
 /** What surrounds every screen: the menu, the WebGPU notice, the place that takes the focus after a change of screen. */
 import { AppShell, Burger, Group, NavLink } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconDatabase, IconHome, IconListDetails, IconScale, IconSettings } from "@tabler/icons-react";
+import {
+  IconChartLine,
+  IconDatabase,
+  IconHome,
+  IconListDetails,
+  IconScale,
+  IconSettings,
+  IconSitemap,
+} from "@tabler/icons-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, Outlet, useLocation } from "react-router";
@@ -9,8 +17,10 @@ import { WebGpuBanner } from "../ui/support/WebGpuBanner";
 
 const LINKS = [
   { to: "/", key: "home", icon: IconHome },
+  { to: "/pipelines", key: "pipelines", icon: IconSitemap },
   { to: "/reward/new", key: "reward_new", icon: IconScale },
   { to: "/runs", key: "runs", icon: IconListDetails },
+  { to: "/compare", key: "compare", icon: IconChartLine },
   { to: "/data", key: "data", icon: IconDatabase },
   { to: "/settings", key: "settings", icon: IconSettings },
 ] as const;

@@ -30,7 +30,7 @@ const SOURCES = ["ui", "app"].flatMap((folder) =>
         readFileSync(`${SRC}/${name}`, "utf8"),
         ts.ScriptTarget.Latest,
         true,
-        ts.ScriptKind.TSX,
+        path.endsWith(".tsx") ? ts.ScriptKind.TSX : ts.ScriptKind.TS,
       );
     }),
 );

@@ -71,6 +71,22 @@ describe("applyEvents", () => {
     expect(missing.detail.revision).toBe(first.revision);
   });
 
+  it("keeps the texts a model wrote, and drops those of steps that are run again", () => {
+    const written = (step: number): RunEventBody => ({
+      type: "samples",
+      step,
+      texts: [{ prompt: "この本", text: `は${step}`, reward: step, tokens: 2, finished: true }],
+    });
+    const before = applyEvents(emptyDetail("r"), events([written(0), written(2), written(4)])).detail;
+    expect(before.texts.map(({ step }) => step)).toEqual([0, 2, 4]);
+    const { detail } = applyEvents(before, events([{ type: "resumed", step: 2 }, written(4)], 3));
+    expect(detail.texts.map(({ step, texts }) => [step, texts[0]?.text])).toEqual([
+      [0, "は0"],
+      [2, "は2"],
+      [4, "は4"],
+    ]);
+  });
+
   it("estimates the time left from the present pace", () => {
     const { detail } = applyEvents(emptyDetail("r"), events([prepared, log(1, 1), log(2, 1), log(3, 1)]));
     // One step a second, seven of ten are left.

@@ -1,6 +1,6 @@
 /** A run's events folded into what a screen shows. `applyEvents` is the only way to build one. */
 import type { ErrorData } from "../shared/errors";
-import type { RunEvent, RunState } from "../shared/protocol/events";
+import type { RunEvent, RunState, WrittenText } from "../shared/protocol/events";
 import { MetricSeries } from "./series";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -20,6 +20,8 @@ export interface RunDetail {
   readonly error: ErrorData | null;
   readonly prepared: PreparedEvent | null;
   readonly result: ResultEvent | null;
+  /** Texts that the model wrote while it learned, by step, ascending. */
+  readonly texts: readonly { readonly step: number; readonly texts: readonly WrittenText[] }[];
   readonly checkpoints: readonly { readonly step: number; readonly bytes: number; readonly time: number }[];
   /** Steps at which the run was taken up again. */
   readonly resumedAt: readonly number[];
@@ -40,6 +42,7 @@ export function emptyDetail(runId: string): RunDetail {
     error: null,
     prepared: null,
     result: null,
+    texts: [],
     checkpoints: [],
     resumedAt: [],
     diverged: null,
@@ -79,6 +82,9 @@ export function applyEvents(detail: RunDetail, events: readonly RunEvent[]): { d
         next.eval.set(event.step, event.time, event.metrics);
         next.step = event.step;
         break;
+      case "samples":
+        next.texts = [...next.texts.filter(({ step }) => step < event.step), { step: event.step, texts: event.texts }];
+        break;
       case "checkpoint":
         next.checkpoints = [
           ...next.checkpoints.filter((c) => c.step < event.step),
@@ -88,6 +94,7 @@ export function applyEvents(detail: RunDetail, events: readonly RunEvent[]): { d
       case "resumed":
         next.log.truncateAfter(event.step);
         next.eval.truncateAfter(event.step);
+        next.texts = next.texts.filter(({ step }) => step <= event.step);
         next.checkpoints = next.checkpoints.filter((c) => c.step <= event.step);
         next.resumedAt = [...next.resumedAt, event.step];
         next.diverged = null;

@@ -84,8 +84,8 @@ function range(start: number, end: number): number[] {
   return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
 }
 
-/** First index whose value is at least `value`. */
-function lowerBound(x: ArrayLike<number>, value: number): number {
+/** First index whose value is at least `value`; x ascends. */
+export function lowerBound(x: ArrayLike<number>, value: number): number {
   let low = 0;
   let high = x.length;
   while (low < high) {

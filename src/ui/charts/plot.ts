@@ -23,9 +23,16 @@ export interface PlotReference {
   readonly color: string;
 }
 
-export interface PlotData {
+/** Lines over the same x. Several of them may have each their own x: runs of different lengths, side by side. */
+export interface PlotCurve {
+  /** Ascending. */
   readonly x: Values;
   readonly lines: readonly Values[];
+}
+
+export interface PlotData {
+  /** Their lines, one curve after the other, are `PlotOptions.lines`. */
+  readonly curves: readonly PlotCurve[];
   readonly references: readonly PlotReference[];
   /** Right end of the axis while not zoomed: the planned number of steps, so that the curve grows into free space. */
   readonly xMax: number;
@@ -41,9 +48,12 @@ export interface PlotOptions {
   readonly format: (value: number) => string;
   /** Of the ticks beside the axis: shorter than `format`. */
   readonly formatTick: (value: number) => string;
+  /** Of a place on the x axis; empty where no tick is wanted. */
   readonly formatStep: (step: number) => string;
-  /** Row of `data` under the cursor, -1 when the cursor is elsewhere. */
-  readonly onCursor: (row: number) => void;
+  /** Logarithmic y axis: values that are not positive are left out. */
+  readonly log?: boolean;
+  /** x of the drawn point under the cursor, null when the cursor is elsewhere. */
+  readonly onCursor: (x: number | null) => void;
   readonly onZoom: (zoomed: boolean) => void;
 }
 
@@ -63,10 +73,9 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
   const style = getComputedStyle(element);
   const css = (name: string) => style.getPropertyValue(name).trim();
   const font = `${FONT_SIZE}px ${style.fontFamily}`;
-  let current: PlotData = { x: [], lines: options.lines.map(() => []), references: [], xMax: 1 };
+  const log = options.log ?? false;
+  let current: PlotData = { curves: [], references: [], xMax: 1 };
   let zoom: [number, number] | null = null;
-  /** Row of `current` for each drawn point. */
-  let rows: number[] = [];
 
   const follow: Follow = (next) => {
     if (zoom?.[0] === next?.[0] && zoom?.[1] === next?.[1]) return;
@@ -108,12 +117,15 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
       scales: {
         x: { time: false, range: () => zoom ?? [0, Math.max(1, current.xMax)] },
         y: {
+          distr: log ? 3 : 1,
           range: (_, low, high) => {
             // uPlot says null before there is data.
             const values = [low, high, ...current.references.map((reference) => reference.value)].filter(
-              (value) => typeof value === "number" && Number.isFinite(value),
+              (value) => typeof value === "number" && Number.isFinite(value) && (!log || value > 0),
             );
-            return values.length === 0 ? [0, 1] : options.range(Math.min(...values), Math.max(...values));
+            if (values.length === 0) return log ? [0.1, 1] : [0, 1];
+            const [least, most] = [Math.min(...values), Math.max(...values)];
+            return log ? decades(least, most) : options.range(least, most);
           },
         },
       },
@@ -135,12 +147,20 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
           ...axis,
           size: 26,
           gap: 4,
-          values: (_, splits) => splits.map((step) => (Number.isInteger(step) ? options.formatStep(step) : "")),
+          values: (_, splits) => splits.map(options.formatStep),
         },
-        { ...axis, size: 52, gap: 6, values: (_, splits) => splits.map(options.formatTick) },
+        {
+          ...axis,
+          size: 52,
+          gap: 6,
+          // On a logarithmic axis uPlot says null where there is a line but no room for a number.
+          values: (_, splits) => splits.map((value) => (value === null ? "" : options.formatTick(value))),
+        },
       ],
       hooks: {
-        setCursor: [(u) => options.onCursor(typeof u.cursor.idx === "number" ? (rows[u.cursor.idx] ?? -1) : -1)],
+        setCursor: [
+          (u) => options.onCursor(typeof u.cursor.idx === "number" ? (u.data[0][u.cursor.idx] ?? null) : null),
+        ],
         setSelect: [
           (u) => {
             if (u.select.width < 4) return;
@@ -160,14 +180,8 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
 
   function render(): void {
     const [from, to] = zoom ?? [0, Math.max(1, current.xMax)];
-    rows = decimate(current.x, current.lines, from, to, chart.bbox.width / devicePixelRatio || element.clientWidth);
-    const pick = (values: Values) =>
-      rows.map((row) => {
-        const value = values[row] ?? Number.NaN;
-        return Number.isFinite(value) ? value : null;
-      });
-    const x = rows.map((row) => current.x[row] ?? 0);
-    chart.setData([x, ...current.lines.map(pick)]);
+    const pixels = chart.bbox.width / devicePixelRatio || element.clientWidth;
+    chart.setData(aligned(current.curves, from, to, pixels, log));
   }
 
   const resize = new ResizeObserver(() => {
@@ -191,6 +205,41 @@ export function createPlot(element: HTMLElement, options: PlotOptions): Plot {
       chart.destroy();
     },
   };
+}
+
+/**
+ * The drawn points of all curves on one x axis, as uPlot wants them. null is a gap (a value that is no number);
+ * undefined only means that another curve has a point there, and the line runs on.
+ */
+function aligned(
+  curves: readonly PlotCurve[],
+  from: number,
+  to: number,
+  pixels: number,
+  log: boolean,
+): uPlot.AlignedData {
+  const kept = curves.map((curve) => ({ curve, rows: decimate(curve.x, curve.lines, from, to, pixels) }));
+  const all = kept.flatMap(({ curve, rows }) => rows.map((row) => curve.x[row] ?? 0));
+  const x = curves.length === 1 ? all : [...new Set(all)].sort((a, b) => a - b);
+  const place = new Map(curves.length === 1 ? [] : x.map((value, index) => [value, index]));
+  const columns = kept.flatMap(({ curve, rows }) =>
+    curve.lines.map((values) => {
+      const column = new Array<number | null | undefined>(x.length).fill(undefined);
+      for (const [index, row] of rows.entries()) {
+        const value = values[row] ?? Number.NaN;
+        const at = curves.length === 1 ? index : (place.get(curve.x[row] ?? 0) ?? 0);
+        column[at] = Number.isFinite(value) && (!log || value > 0) ? value : null;
+      }
+      return column;
+    }),
+  );
+  return [x, ...columns];
+}
+
+/** Whole powers of ten around the values. */
+function decades(low: number, high: number): [number, number] {
+  const [bottom, top] = [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high))];
+  return [bottom, top > bottom ? top : bottom * 10];
 }
 
 /**

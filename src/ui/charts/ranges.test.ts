@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fromZero, niceTicks, share } from "./ranges";
+import { around, fromZero, niceTicks, share } from "./ranges";
 
 describe("niceTicks", () => {
   it("steps in round numbers inside the range", () => {
@@ -23,5 +23,14 @@ describe("axis ranges", () => {
     expect(high - low).toBeGreaterThanOrEqual(0.1 - 0.06);
     expect(low).toBeLessThan(0.97);
     expect(share(0, 1)).toEqual([0, 1]);
+  });
+  it("looks at rewards around where they are, with zero in sight where it is near", () => {
+    expect(around(0.2, 3)[0]).toBe(0);
+    expect(around(-3, -0.2)[1]).toBe(0);
+    const [low, high] = around(7, 8);
+    expect(low).toBeGreaterThan(6);
+    expect(high).toBeGreaterThan(8);
+    expect(around(-1, 1)[0]).toBeLessThan(-1);
+    expect(around(0, 0)).toEqual([0, 0.08]);
   });
 });

@@ -23,3 +23,12 @@ export function share(low: number, high: number): [number, number] {
   const pad = Math.max(0.02, (high - low) * 0.08);
   return [Math.max(0, low - missing / 2 - pad), Math.min(1, high + missing / 2 + pad)];
 }
+
+/** What may be negative (rewards, KL, margins): around what is there, zero in sight where it is near. */
+export function around(low: number, high: number): [number, number] {
+  const width = high - low || Math.abs(high) || 1;
+  const pad = width * 0.08;
+  const bottom = low >= 0 && low < width ? 0 : low - pad;
+  const top = low < 0 && high <= 0 && -high < width ? 0 : high + pad;
+  return [bottom, top];
+}

@@ -2,7 +2,7 @@
 import { type RefObject, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useFormat } from "../common/use-format";
-import { extent, type Values } from "./decimate";
+import { extent, lowerBound, type Values } from "./decimate";
 import { createPlot, type Plot, type PlotLine, type PlotReference } from "./plot";
 import { smooth } from "./smooth";
 import type { ChartSource } from "./source";
@@ -61,13 +61,12 @@ export function usePlot(settings: PlotSettings): PlotView {
           ];
     let steps: Values = [];
     let drawn: readonly Values[] = [];
-    let cursorRow = -1;
+    let cursor: number | null = null;
 
     const writeReadout = (): void => {
       const [values = []] = drawn;
-      const underCursor = cursorRow >= 0 && cursorRow < values.length;
-      const row = underCursor ? cursorRow : lastFinite(values);
-      const where = underCursor ? t("charts.at_step", { step: count(steps[row]) }) : t("charts.latest");
+      const row = cursor === null ? lastFinite(values) : lowerBound(steps, cursor);
+      const where = cursor !== null ? t("charts.at_step", { step: count(steps[row]) }) : t("charts.latest");
       readout.current?.replaceChildren(
         span(where, ""),
         ...drawn.map((column, i) => span(lines[i]?.label ?? "", written(column[row], format))),
@@ -101,10 +100,10 @@ export function usePlot(settings: PlotSettings): PlotView {
       range,
       format,
       formatTick,
-      formatStep: count,
-      onCursor: (row) => {
-        if (row === cursorRow) return;
-        cursorRow = row;
+      formatStep: (step) => (Number.isInteger(step) ? count(step) : ""),
+      onCursor: (x) => {
+        if (x === cursor) return;
+        cursor = x;
         writeReadout();
       },
       onZoom: setZoomed,
@@ -117,7 +116,7 @@ export function usePlot(settings: PlotSettings): PlotView {
       const values = data.series.column(metric);
       steps = data.series.column("step");
       drawn = smoothing === null ? [values] : [values, smooth(values, smoothing)];
-      created.draw({ x: steps, lines: drawn, references: data.references, xMax: data.xMax });
+      created.draw({ curves: [{ x: steps, lines: drawn }], references: data.references, xMax: data.xMax });
       writeReadout();
       element.setAttribute("aria-label", inWords(data.references));
       setEmpty(lastFinite(values) < 0);

@@ -1,9 +1,13 @@
-/** The state of a run: a dot and a word (never the colour alone). */
+/** The state of a run, a stage or a pipeline: a dot and a word (never the colour alone). */
 import { useTranslation } from "react-i18next";
-import type { RunState } from "../../shared/protocol/events";
+import type { PipelineState, StageState } from "../../shared/protocol/pipeline";
 import "./common.css";
 
-const COLORS: Readonly<Record<RunState, string>> = {
+type AnyState = StageState | PipelineState;
+
+const COLORS: Readonly<Record<AnyState, string>> = {
+  ready: "--ng-text-quiet",
+  waiting: "--ng-text-quiet",
   queued: "--ng-text-quiet",
   preparing: "--ng-line",
   running: "--ng-line",
@@ -13,7 +17,10 @@ const COLORS: Readonly<Record<RunState, string>> = {
   failed: "--ng-bad",
 };
 
-export function StateBadge({ state }: { readonly state: RunState }) {
+/** Name of the CSS custom property with the state's colour. */
+export const stateColor = (state: AnyState): string => COLORS[state];
+
+export function StateBadge({ state }: { readonly state: AnyState }) {
   const { t } = useTranslation();
   const live = state === "running" || state === "preparing" || state === "queued";
   return (

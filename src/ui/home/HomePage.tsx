@@ -4,11 +4,12 @@ import { IconPlayerPlay } from "@tabler/icons-react";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
-import { DEFAULT_RUN } from "../../shared/protocol/defaults";
+import { DEFAULT_RUN, TEMPLATES } from "../../shared/protocol/defaults";
 import type { RunRecord } from "../../shared/protocol/run";
 import { useDatasets } from "../../stores/datasets";
 import { useEnvironment } from "../../stores/environment";
 import { useModels } from "../../stores/models";
+import { usePipelines } from "../../stores/pipelines";
 import { useRuns } from "../../stores/runs";
 import { adapterName } from "../common/adapter";
 import { ErrorPanel } from "../common/ErrorPanel";
@@ -26,7 +27,10 @@ export function HomePage() {
   const navigate = useNavigate();
   const start = useRuns((state) => state.start);
   const webgpu = useEnvironment((state) => state.webgpu);
+  const { create, run: runPipeline } = usePipelines.getState();
   const { busy, error, run } = useAction();
+  const tutorial = useAction();
+  const unable = webgpu !== "available" && webgpu !== "unknown";
   useEffect(() => {
     document.title = t("app.title");
   }, [t]);
@@ -41,8 +45,23 @@ export function HomePage() {
           <Button
             size="lg"
             leftSection={<IconPlayerPlay size={18} aria-hidden />}
+            loading={tutorial.busy}
+            disabled={unable}
+            onClick={() =>
+              void tutorial.run(async () => {
+                const { pipeline_id } = await create(TEMPLATES["positive-reviews"], { reuse: false });
+                await runPipeline(pipeline_id);
+                await navigate(`/pipelines/${pipeline_id}`);
+              })
+            }
+          >
+            {t("home.pipeline")}
+          </Button>
+          <Button
+            size="lg"
+            variant="default"
             loading={busy}
-            disabled={webgpu !== "available" && webgpu !== "unknown"}
+            disabled={unable}
             onClick={() =>
               void run(async () => {
                 const record = await start(DEFAULT_RUN);
@@ -52,14 +71,15 @@ export function HomePage() {
           >
             {t("home.primary")}
           </Button>
-          <Button size="lg" variant="default" component={Link} to="/reward/new">
+          <Button size="lg" variant="subtle" component={Link} to="/pipelines">
             {t("home.secondary")}
           </Button>
         </Group>
         <Text size="sm" c="dimmed" mt="sm">
-          {t("home.what_starts")}
+          {t("home.pipeline_note")}
         </Text>
         {error !== null && <ErrorPanel error={error} />}
+        {tutorial.error !== null && <ErrorPanel error={tutorial.error} />}
         <CalmingWaves />
       </section>
       <FactStrip />

@@ -1,65 +1,40 @@
-/** The live curves, and in words whether the accuracy means anything. */
-import { Group, Stack, Switch, Text, useComputedColorScheme } from "@mantine/core";
-import { useCallback, useState } from "react";
+/** The live curves of whatever stage the run is, with what is wrong with them said on top. */
+import { Group, Stack, Switch, Text, Title, useComputedColorScheme } from "@mantine/core";
+import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { rewardStageOf } from "../../shared/protocol/config";
-import type { RunDetail } from "../../stores/run-detail";
+import type { StageConfig } from "../../shared/protocol/config";
+import { stageOf } from "../../shared/protocol/run";
 import { useRuns } from "../../stores/runs";
 import { MetricChart } from "../charts/MetricChart";
-import type { PlotReference } from "../charts/plot";
-import { fromZero, share } from "../charts/ranges";
-import { formatPercent, formatTick, formatValue } from "../common/format";
-import { useFormat } from "../common/use-format";
+import { isMetric, METRICS, styleOf } from "../charts/metrics";
+import { Alarms } from "./Alarms";
+import { useReferences } from "./references";
 import { useRunSource } from "./sources";
+import { type ChartGroup, type ChartSpec, type ChartTable, otherMetrics, STAGE_CHARTS } from "./stage-charts";
 import { useRecord } from "./use-run";
-import { VerdictNotice } from "./VerdictNotice";
+import { VerdictText } from "./VerdictNotice";
 
 const SMOOTHING = 0.9;
-const NO_LINES: readonly PlotReference[] = [];
-const noLines = () => NO_LINES;
-const percent = (value: number) => formatPercent(value);
-const percentTick = (value: number) => formatPercent(value, 0);
-const plain = (value: number) => formatValue(value, 3);
-const exact = (value: number) => formatValue(value);
+const HEIGHTS = { large: 220, small: 150 } as const;
 
 export function CurvesTab({ runId }: { readonly runId: string }) {
   const { t } = useTranslation();
-  const format = useFormat();
+  const stage = useRecord(runId, stageOf);
   const scheme = useComputedColorScheme("light");
   const [smoothed, setSmoothed] = useState(false);
-  const baselines = useCallback(
-    ({ prepared }: RunDetail): readonly PlotReference[] =>
-      prepared?.baselines == null
-        ? NO_LINES
-        : [
-            { label: t("charts.ngram"), value: prepared.baselines.ngram_accuracy, color: "--ng-ref-ngram" },
-            { label: t("charts.majority"), value: prepared.baselines.majority_accuracy, color: "--ng-ref-majority" },
-          ],
-    [t],
-  );
-  const aucBaseline = useCallback(
-    ({ prepared }: RunDetail): readonly PlotReference[] => [
-      ...(prepared?.baselines?.ngram_auc == null
-        ? []
-        : [{ label: t("charts.ngram"), value: prepared.baselines.ngram_auc, color: "--ng-ref-ngram" }]),
-      { label: t("charts.chance"), value: 0.5, color: "--ng-ref-majority" },
-    ],
-    [t],
-  );
-  const count = useCallback((value: number) => format.count(value), [format]);
-  const log = useRunSource(runId, "log", noLines);
-  const evaluation = useRunSource(runId, "eval", noLines);
-  const accuracy = useRunSource(runId, "eval", baselines);
-  const auc = useRunSource(runId, "eval", aucBaseline);
-  const common = { syncKey: runId, range: fromZero, formatTick };
+  const logged = useKeys(runId, "log");
+  const evaluated = useKeys(runId, "eval");
+  if (stage === undefined) return null;
   const smoothing = smoothed ? SMOOTHING : null;
-  const text = (name: "loss" | "accuracy" | "auc" | "learning_rate" | "grad_norm" | "throughput" | "eval_loss") => ({
-    title: t(`charts.${name}`),
-    help: t(`charts.${name}_help`),
-  });
+  const shared = { runId, stage, smoothing };
+  const others = {
+    log: otherMetrics(stage.stage, "log", logged),
+    eval: otherMetrics(stage.stage, "eval", evaluated),
+  };
   return (
     <Stack gap="md">
-      <VerdictText runId={runId} />
+      <Alarms runId={runId} />
+      {stage.stage === "reward" && <VerdictText runId={runId} stage={stage} />}
       <Group justify="space-between" gap="sm">
         <Switch
           checked={smoothed}
@@ -71,73 +46,92 @@ export function CurvesTab({ runId }: { readonly runId: string }) {
         </Text>
       </Group>
       {/* The key draws the canvas anew in the colours of the other scheme. */}
-      <div className="ng-charts" key={scheme}>
-        <MetricChart
-          {...common}
-          {...text("loss")}
-          source={log}
-          metric="loss"
-          format={plain}
-          smoothing={smoothing}
-          height={230}
-        />
-        <MetricChart
-          {...common}
-          {...text("accuracy")}
-          source={accuracy}
-          metric="eval_accuracy"
-          format={percent}
-          formatTick={percentTick}
-          range={share}
-          points
-          height={230}
-        />
-        <MetricChart {...common} {...text("auc")} source={auc} metric="eval_auc" format={plain} range={share} points />
-        <MetricChart {...common} {...text("eval_loss")} source={evaluation} metric="eval_loss" format={plain} points />
-        <MetricChart
-          {...common}
-          {...text("grad_norm")}
-          source={log}
-          metric="grad_norm"
-          format={plain}
-          smoothing={smoothing}
-          height={150}
-        />
-        <MetricChart
-          {...common}
-          {...text("learning_rate")}
-          source={log}
-          metric="learning_rate"
-          format={exact}
-          height={150}
-        />
-        <MetricChart
-          {...common}
-          {...text("throughput")}
-          source={log}
-          metric="tokens_per_second"
-          format={count}
-          height={150}
-        />
-      </div>
+      <Stack gap="lg" key={scheme}>
+        {STAGE_CHARTS[stage.stage].map((group) => (
+          <Charts key={group.name} {...shared} group={group} keys={{ log: logged, eval: evaluated }} />
+        ))}
+        {others.log.length + others.eval.length > 0 && (
+          <details className="ng-more">
+            <summary>{t("charts.other", { count: others.log.length + others.eval.length })}</summary>
+            <div className="ng-charts" data-size="small">
+              {(["log", "eval"] as const).flatMap((table) =>
+                others[table].map((metric) => (
+                  <RunChart key={`${table} ${metric}`} {...shared} metric={metric} table={table} size="small" />
+                )),
+              )}
+            </div>
+          </details>
+        )}
+      </Stack>
     </Stack>
   );
 }
 
-function VerdictText({ runId }: { readonly runId: string }) {
+type Keys = Readonly<Record<ChartTable, readonly string[]>>;
+
+interface SharedProps {
+  readonly runId: string;
+  readonly stage: StageConfig;
+  readonly smoothing: number | null;
+}
+
+/** The metrics a run has logged so far; a new array only when there are new ones. */
+function useKeys(runId: string, table: ChartTable): readonly string[] {
+  const joined = useRuns((state) => state.details[runId]?.[table].keys().join("\n") ?? "");
+  return joined === "" ? [] : joined.split("\n");
+}
+
+function Charts({ group, keys, ...shared }: SharedProps & { readonly group: ChartGroup; readonly keys: Keys }) {
   const { t } = useTranslation();
-  const format = useFormat();
-  const accuracy = useRuns((state) => state.details[runId]?.eval.last("eval_accuracy") ?? null);
-  const baselines = useRuns((state) => state.details[runId]?.prepared?.baselines ?? null);
-  const state = useRecord(runId, (record) => record.state);
-  const evalSteps = useRecord(runId, (record) => rewardStageOf(record.config)?.eval_steps);
+  const id = useId();
+  const started = keys.log.length + keys.eval.length > 0;
+  // What this run never logs leaves no empty frame; before the first step the main curves stand ready.
+  const shown = group.charts.filter(
+    (chart) =>
+      keys[chart.table].includes(chart.metric) || (chart.size === "large" && (!started || chart.table === "eval")),
+  );
+  if (shown.length === 0) return null;
+  const rows = (["large", "small"] as const).map((size) => [size, shown.filter((one) => one.size === size)] as const);
   return (
-    <VerdictNotice
-      accuracy={accuracy}
-      majority={baselines?.majority_accuracy ?? null}
-      ngram={baselines?.ngram_accuracy ?? null}
-      final={state === "finished"}
-      waiting={t("verdict.waiting", { steps: format.count(evalSteps) })}
+    <section aria-labelledby={id}>
+      <Title order={2} id={id} mb="xs" fz={15}>
+        {t(`chart_groups.${group.name}`)}
+      </Title>
+      <Stack gap="md">
+        {rows.map(
+          ([size, charts]) =>
+            charts.length > 0 && (
+              <div className="ng-charts" data-size={size} key={size}>
+                {charts.map((chart) => (
+                  <RunChart key={`${chart.table} ${chart.metric}`} {...shared} {...chart} />
+                ))}
+              </div>
+            ),
+        )}
+      </Stack>
+    </section>
+  );
+}
+
+interface RunChartProps extends SharedProps, Omit<ChartSpec, "metric"> {
+  readonly metric: string;
+}
+
+function RunChart({ runId, stage, smoothing, metric, table, size, reference }: RunChartProps) {
+  const { t } = useTranslation();
+  const source = useRunSource(runId, table, useReferences(reference, stage));
+  const slug = isMetric(metric) ? METRICS[metric].slug : null;
+  return (
+    <MetricChart
+      title={slug === null ? metric : t(`metrics.${slug}.label`)}
+      help={slug === null ? "" : t(`metrics.${slug}.help`)}
+      source={source}
+      metric={metric}
+      syncKey={runId}
+      points={table === "eval"}
+      smoothing={table === "log" ? smoothing : null}
+      height={HEIGHTS[size]}
+      {...styleOf(metric)}
     />
   );
 }

@@ -2,8 +2,7 @@
 import { Paper, Progress, Stack, VisuallyHidden } from "@mantine/core";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { rewardStageOf } from "../../shared/protocol/config";
-import type { RunRecord } from "../../shared/protocol/run";
+import { type RunRecord, stageOf } from "../../shared/protocol/run";
 import { type RunDetail, secondsLeft } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
@@ -62,6 +61,7 @@ function Notices({ record, detail }: { readonly record: RunRecord; readonly deta
   const format = useFormat();
   const { state, checkpoint_step: saved } = record;
   const savedStep = format.count(saved ?? 0);
+  const stage = stageOf(record);
   const truncated = detail?.prepared?.truncated_rows ?? 0;
   const interrupted = detail?.error?.code === "run.interrupted";
   return (
@@ -82,7 +82,7 @@ function Notices({ record, detail }: { readonly record: RunRecord; readonly deta
         <Notice
           text={t("run.truncated", {
             rows: format.count(truncated),
-            length: format.count(rewardStageOf(record.config)?.max_length),
+            length: format.count("max_length" in stage ? stage.max_length : null),
           })}
         />
       )}
@@ -106,7 +106,9 @@ function Notice({ text, tone }: { readonly text: string; readonly tone?: "warn" 
 
 /** Between the last step before an evaluation and its figures nothing else is heard of the run. */
 function isEvaluating(record: RunRecord, detail: RunDetail): boolean {
-  const every = rewardStageOf(record.config)?.eval_steps ?? 1;
+  const stage = stageOf(record);
+  if (!("eval_steps" in stage)) return false;
+  const every = stage.eval_steps;
   const due = detail.step > 0 && (detail.step % every === 0 || detail.step === detail.prepared?.total_steps);
   return record.state === "running" && due && (detail.eval.last("step") ?? 0) < detail.step;
 }

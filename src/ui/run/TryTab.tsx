@@ -2,7 +2,7 @@
 import { Button, Group, Stack, Table, Text, Textarea } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { rewardStageOf } from "../../shared/protocol/config";
+import { stageOf } from "../../shared/protocol/run";
 import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatPercent, formatValue } from "../common/format";
@@ -27,7 +27,8 @@ export function TryTab({ runId }: { readonly runId: string }) {
   const format = useFormat();
   const score = useRuns((state) => state.score);
   const saved = useRecord(runId, (record) => record.checkpoint_step) ?? null;
-  const objective = useRecord(runId, (record) => rewardStageOf(record.config)?.objective);
+  const stage = useRecord(runId, stageOf);
+  const objective = stage?.stage === "reward" ? stage.objective : null;
   const [text, setText] = useState("");
   const [results, setResults] = useState<readonly Scored[]>([]);
   const { busy, error, run } = useAction();

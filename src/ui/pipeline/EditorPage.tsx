@@ -1,0 +1,151 @@
+/** A new pipeline: from a template, from an earlier pipeline or run with changes, or from a file. */
+import { Button, Text } from "@mantine/core";
+import { IconPlayerPlay, IconTrash } from "@tabler/icons-react";
+import { useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useNavigate, useSearchParams } from "react-router";
+import type { RunConfig } from "../../shared/protocol/config";
+import { defaultStage, TEMPLATES } from "../../shared/protocol/defaults";
+import { useEnvironment } from "../../stores/environment";
+import { usePipelines } from "../../stores/pipelines";
+import { useRuns } from "../../stores/runs";
+import { ErrorPanel } from "../common/ErrorPanel";
+import { Page, Section } from "../common/Page";
+import { useAction } from "../common/use-action";
+import { ConfigFile } from "../reward/ConfigFile";
+import { withChanges } from "./changes";
+import { checkDraft, type Draft, type DraftObject, encode, encodeConfig, isList, valueAt, withValue } from "./draft";
+import { DraftContext } from "./draft-context";
+import { AddStage, DraftGraph, Overall } from "./EditorParts";
+import { idOf, kindOf, slotStages } from "./fields";
+import { StageForm } from "./StageForm";
+
+const MAX_STAGES = 16;
+const DEFAULT_TEMPLATE: RunConfig = TEMPLATES["positive-reviews"];
+
+export function EditorPage() {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const [query] = useSearchParams();
+  const runs = useRuns((state) => state.runs);
+  const pipelines = usePipelines((state) => state.pipelines);
+  const { create, run: runPipeline } = usePipelines.getState();
+  const webgpu = useEnvironment((state) => state.webgpu);
+  const [edited, setEdited] = useState<DraftObject | null>(null);
+  const [selected, setSelected] = useState<string | null>(query.get("stage"));
+  const [reuse, setReuse] = useState(true);
+  const { busy, error, run: act } = useAction();
+
+  // What the address asks for holds until the person changes something.
+  const initial = useMemo(() => {
+    const from = query.get("from");
+    const source =
+      runs.find((run) => run.run_id === from)?.config ??
+      pipelines.find((pipeline) => pipeline.pipeline_id === from)?.config ??
+      Object.entries(TEMPLATES).find(([name]) => name === query.get("template"))?.[1] ??
+      DEFAULT_TEMPLATE;
+    return withChanges(encodeConfig(source), query);
+  }, [query, runs, pipelines]);
+  const draft = edited ?? initial.draft;
+  const checked = useMemo(() => checkDraft(draft), [draft]);
+  const context = useMemo(
+    () => ({
+      draft,
+      checked,
+      changed: new Set(initial.changed),
+      set: (path: string, value: Draft) => setEdited((before) => withValue(before ?? initial.draft, path, value)),
+    }),
+    [draft, checked, initial],
+  );
+  const stages = valueAt(draft, "stages");
+  const list = isList(stages) ? stages : [];
+  const index = Math.max(
+    0,
+    list.findIndex((stage) => idOf(stage) === selected),
+  );
+  const kind = kindOf(list[index]);
+  const problems = checked.problems.size + checked.pipeline.length;
+  const replaceStages = (next: readonly Draft[]) => setEdited(withValue(draft, "stages", next));
+
+  const start = () =>
+    act(async () => {
+      if (checked.config === null) return;
+      const created = await create(checked.config, { reuse });
+      await runPipeline(created.pipeline_id);
+      await navigate(`/pipelines/${created.pipeline_id}`);
+    });
+
+  return (
+    <DraftContext value={context}>
+      <Page
+        title={t("pipeline.new_title")}
+        lead={t("pipeline.new_lead")}
+        actions={
+          <Button
+            size="md"
+            leftSection={<IconPlayerPlay size={17} aria-hidden />}
+            loading={busy}
+            disabled={checked.config === null || (webgpu !== "available" && webgpu !== "unknown")}
+            onClick={() => void start()}
+          >
+            {t("pipeline.run_all")}
+          </Button>
+        }
+      >
+        {error !== null && <ErrorPanel error={error} />}
+        {problems > 0 && (
+          <Text size="sm" c="var(--mantine-color-error)" role="status">
+            {t("pipeline.correct_first", { count: problems })}
+          </Text>
+        )}
+        {initial.changed.length > 0 && (
+          <div className="ng-notice">
+            {t("pipeline.changes_made", {
+              changes: initial.changed.map((path) => `${path.split(".").at(-1)}: ${valueAt(draft, path)}`).join(", "),
+            })}
+          </div>
+        )}
+        <Overall reuse={reuse} onReuse={setReuse} />
+        <div className="ng-pipeline">
+          <Section
+            title={t("pipeline.section_graph")}
+            actions={
+              <AddStage
+                full={list.length >= MAX_STAGES}
+                onAdd={(kind) => {
+                  const added = defaultStage(kind, slotStages(list));
+                  replaceStages([...list, encode(added)]);
+                  setSelected(added.id);
+                }}
+              />
+            }
+          >
+            <DraftGraph selected={idOf(list[index])} onSelect={setSelected} />
+          </Section>
+          <Section
+            title={kind === null ? "" : `${t(`stages.${kind}`)} (${idOf(list[index])})`}
+            actions={
+              list.length > 1 && (
+                <Button
+                  variant="subtle"
+                  color="gray"
+                  size="compact-sm"
+                  leftSection={<IconTrash size={15} aria-hidden />}
+                  onClick={() => {
+                    replaceStages(list.filter((_, place) => place !== index));
+                    setSelected(null);
+                  }}
+                >
+                  {t("pipeline.remove")}
+                </Button>
+              )
+            }
+          >
+            <StageForm key={idOf(list[index])} index={index} />
+          </Section>
+        </div>
+        <ConfigFile config={checked.config} onImport={(config) => setEdited(encodeConfig(config))} />
+      </Page>
+    </DraftContext>
+  );
+}
