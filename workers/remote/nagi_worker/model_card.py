@@ -74,7 +74,7 @@ in the manner of hotel dialogues and shop owners' reports; it knows nothing, and
 | shape | hidden {config["hidden_size"]}, {config["num_hidden_layers"]} layers, {config["num_attention_heads"]} heads, MLP {config["intermediate_size"]}, sequential residual, rotary on every dimension, untied embeddings |
 | context | {config["max_position_embeddings"]} tokens (trained on documents of up to {figures["arguments"]["length"]}) |
 | tokenizer | byte-level BPE, {config["vocab_size"]:,} entries, `<|endoftext|>` = 0, `<|padding|>` = 1, {figures["characters_per_token"]:.2f} characters a token on held-out text |
-| training | {figures["tokens_seen"]:,} tokens ({figures["epochs"]:.2f} epochs of {figures["documents"]["train"]:,} documents), {figures["steps"]:,} steps, {figures["seconds"] / 60:.0f} minutes on two shared CPU cores, Muon + AdamW, linear decay |
+| training | {figures["tokens_seen"]:,} tokens ({figures["epochs"]:.2f} epochs of {figures["documents"]["train"]:,} documents), {figures["steps"]:,} steps, {figures["seconds"] / 60:.0f} minutes on {figures["arguments"]["threads"]} CPU thread(s), Muon + AdamW, linear decay |
 | held-out loss | **{validation["bits_per_character"]:.3f} bits a character** ({validation["loss_per_character"]:.4f} nats; {validation["loss_per_token"]:.4f} nats a token) on {figures["documents"]["validation"]:,} documents, {validation["characters"]:,} characters, with the float16 weights as stored |
 
 Held-out documents are chosen by their hash, after exact duplicates were dropped. A document's first token is not
