@@ -159,7 +159,7 @@ export class Desk {
 
   /** What must not depend on interruptions or speed: log, eval and result events, the newest of each step. */
   get curve(): unknown[] {
-    const timed = new Set(["tokens_per_second", "train_runtime"]);
+    const timed = new Set(["tokens_per_second", "eps", "train_runtime"]);
     const kept = this.events.flatMap((event) => {
       if (event.type !== "log" && event.type !== "eval" && event.type !== "result") return [];
       const metrics = Object.fromEntries(Object.entries(event.metrics).filter(([key]) => !timed.has(key)));
