@@ -20,6 +20,7 @@ export type {
   LibrarySource,
   ModelEntry,
   ModelImport,
+  PreferencesImport,
   StudioBackend,
   StudioChange,
 } from "../shared/protocol/library";

@@ -204,6 +204,7 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     deleteDataset: (id) => link.call((remote) => remote.deleteDataset(id)),
     listModels: () => link.call((remote) => remote.listModels()),
     importModel: (request) => link.call((remote) => remote.importModel(request)),
+    importPreferences: (request) => link.call((remote) => remote.importPreferences(request)),
     exportEvents: (runId) => link.call((remote) => remote.exportEvents(runId)),
     deleteModel: (id) => link.call((remote) => remote.deleteModel(id)),
   };

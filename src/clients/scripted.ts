@@ -41,4 +41,5 @@ export const EMPTY_BACKEND: StudioBackend = {
   listModels: async () => [],
   importModel: none,
   deleteModel: none,
+  importPreferences: none,
 };

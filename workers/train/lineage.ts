@@ -1,8 +1,10 @@
 /** The ways between artefacts: where one came from, and what was built on it. */
 import { NagiError } from "../../src/shared/errors";
 import { type ArtefactRecord, type Generation, generation } from "../../src/shared/protocol/artefact";
+import { pairsOf } from "../../src/shared/protocol/config";
 import type { LineageNode } from "../../src/shared/protocol/pipeline";
 import { dependants, referencesOf } from "../../src/shared/protocol/pipeline-inputs";
+import { stageOf } from "../../src/shared/protocol/run";
 import type { ArtefactStore } from "./artefact-store";
 import type { Pipelines } from "./pipelines";
 import { isWorking } from "./recovery";
@@ -38,7 +40,8 @@ export async function usersOf(id: string, { artefacts, runs, pipelines }: Lineag
     if (parents.some((parent) => parent.id === id)) users.push(name);
   for (const run of await runs.list()) {
     const unfinished = isWorking(run.state) || run.state === "paused";
-    if (unfinished && Object.values(run.inputs).includes(id)) users.push(`${run.config.name}/${run.stage}`);
+    const takesIt = Object.values(run.inputs).includes(id) || pairsOf(stageOf(run)) === `artefact:${id}`;
+    if (unfinished && takesIt) users.push(`${run.config.name}/${run.stage}`);
   }
   for (const { config, stages } of await pipelines.stored()) {
     const unfinished = new Set(stages.filter(({ artefact }) => artefact === null).map((stage) => stage.id));

@@ -3,6 +3,7 @@ import { NagiError } from "../../src/shared/errors";
 import type { RunConfig, StageConfig } from "../../src/shared/protocol/config";
 import { TEMPLATES } from "../../src/shared/protocol/defaults";
 import { lineageOf, readGenerations, removeArtefact, removeUnused } from "./lineage";
+import { importPreferences } from "./preferences";
 import { codeOf, Gate, scriptedStage, until } from "./scripted";
 import { Fuse, reached, runThrough, ScriptedStudio, statesOf, type Tab } from "./scripted-studio";
 import type { SessionTools } from "./session";
@@ -256,6 +257,50 @@ describe("deleting", () => {
     expect((await tab.artefacts.list()).length).toBe(6);
     expect(await tab.pipelines.list()).toEqual([]);
     expect(await codeOf(tab.pipelines.run(second))).toBe("run.not_found");
+  });
+});
+
+describe("pairs that people made", () => {
+  const file = (text: string) => new File([text], "votes.jsonl");
+  const pair = '{"prompt": "この店は", "chosen": "良い", "rejected": "悪い"}';
+
+  it("are an artefact that DPO learns from, and that is kept while it does", async () => {
+    let learnt = "";
+    const tab = await studio.tab((work) => {
+      if (work.pairs !== null) learnt = new TextDecoder().decode(work.pairs.bytes);
+      return train(work);
+    });
+    const parents = [{ slot: "texts", id: "0".repeat(64) }];
+    const { id, kind } = await importPreferences({ name: "", file: file(`${pair}\n`), parents }, tab.artefacts);
+    expect(kind).toBe("preferences");
+    const template = TEMPLATES["dpo-from-votes"];
+    const stages = template.stages.map((stage) =>
+      stage.stage === "dpo" ? { ...stage, pairs: `artefact:${id}` } : stage,
+    );
+    const { pipeline_id } = await tab.pipelines.create({ ...template, stages }, { reuse: false });
+    expect(await codeOf(removeArtefact(id, tab))).toBe("artefact.in_use");
+    await tab.pipelines.run(pipeline_id);
+    await tab.pipelines.rest(pipeline_id);
+    expect(JSON.parse(learnt)).toEqual(JSON.parse(pair));
+    const nodes = await lineageOf(await artefactOf(tab, pipeline_id, "evaluate"), tab);
+    expect(nodes.map((node) => node.id)).toEqual(expect.arrayContaining([id, "0".repeat(64)]));
+    const wrong = stages.map((stage) =>
+      stage.stage === "dpo" ? { ...stage, pairs: `artefact:${nodes[0]?.id}` } : stage,
+    );
+    const other = await runThrough(tab, { ...template, stages: wrong }, true);
+    expect(await tab.pipelines.record(other)).toMatchObject({
+      state: "failed",
+      error: { code: "artefact.wrong_kind" },
+    });
+  });
+
+  it("are refused where a line is not a pair", async () => {
+    const tab = await studio.tab(train);
+    for (const text of ["", "none", '{"prompt": "a", "chosen": "b"}'])
+      expect(await codeOf(importPreferences({ name: "", file: file(text), parents: [] }, tab.artefacts))).toMatch(
+        /^data/,
+      );
+    expect(await tab.artefacts.list()).toEqual([]);
   });
 });
 

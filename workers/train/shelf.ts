@@ -8,7 +8,7 @@ import type { ArtefactStore } from "./artefact-store";
 import type { Sources } from "./sources";
 
 /** Of an artefact of the kind "preferences". */
-const PAIRS = "preferences.jsonl";
+export const PAIRS = "preferences.jsonl";
 
 export class StudioShelf implements ModelShelf {
   constructor(

@@ -9,6 +9,7 @@ import type {
   DatasetImport,
   ModelEntry,
   ModelImport,
+  PreferencesImport,
   StudioChange,
 } from "../../src/shared/protocol/library";
 import type { LineageNode, PipelineRecord } from "../../src/shared/protocol/pipeline";
@@ -25,6 +26,7 @@ import type { EventHub } from "./event-hub";
 import { lineageOf, readGenerations, removeArtefact, removeUnused } from "./lineage";
 import type { ModelLibrary } from "./model-library";
 import type { Pipelines } from "./pipelines";
+import { importPreferences } from "./preferences";
 import type { Runs } from "./runs";
 import type { Scoring } from "./scoring";
 import type { StudioShelf } from "./shelf";
@@ -152,6 +154,10 @@ export class Studio implements WorkerApi {
 
   async deleteArtefact(id: string): Promise<void> {
     await removeArtefact(id, await this.#connected());
+  }
+
+  async importPreferences(request: PreferencesImport): Promise<ArtefactRecord> {
+    return importPreferences(request, (await this.#connected()).artefacts);
   }
 
   async lineage(id: string): Promise<LineageNode[]> {

@@ -3,6 +3,7 @@
  * worker). The references in an entry go into a RunConfig as they are.
  */
 import { z } from "zod";
+import type { ArtefactParent, ArtefactRecord } from "./artefact";
 import type { ArtefactBackend, TrainBackend } from "./backend";
 import { dataConfig } from "./config";
 import { datasetNote, rowProblem } from "./dataset";
@@ -68,6 +69,14 @@ export interface ModelImport {
   readonly files: readonly { readonly path: string; readonly file: File }[];
 }
 
+export interface PreferencesImport {
+  readonly name: string;
+  /** JSONL of {prompt, chosen, rejected}. */
+  readonly file: File;
+  /** What the pairs came from, for instance {slot: "texts", id: an evaluation's artefact}. */
+  readonly parents: readonly ArtefactParent[];
+}
+
 /** What may have changed. */
 export const studioChange = z.enum(["pipelines", "artefacts"]);
 export type StudioChange = z.infer<typeof studioChange>;
@@ -84,6 +93,8 @@ export interface LibraryBackend {
   importModel(request: ModelImport): Promise<ModelEntry>;
   /** Errors: storage.busy while an unfinished run uses it. */
   deleteModel(id: string): Promise<void>;
+  /** Checks and stores pairs as an artefact of the kind "preferences". Errors: data.*, storage.quota. */
+  importPreferences(request: PreferencesImport): Promise<ArtefactRecord>;
   /** All stored events of a run, one JSON object a line (metrics.jsonl). Errors: run.not_found. */
   exportEvents(runId: string): Promise<string>;
 }
