@@ -192,7 +192,7 @@ def add_adapter(case: Case, model: torch.nn.Module) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(3000 + case.seed)
     for name, parameter in wrapped.named_parameters():
         if parameter.requires_grad:
-            noise = torch.randn(parameter.shape, generator=generator) / parameter.shape[1] ** 0.5
+            noise = torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5
             parameter.data = (0.5 * noise).float()
     return wrapped.eval()
 
