@@ -39,7 +39,8 @@ export function ticks(low: number, high: number, count: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power;
   const found: number[] = [];
-  for (let index = Math.ceil(low / step - 1e-9); index * step <= high + 1e-9 * step; index++) found.push(index * step + 0);
+  for (let index = Math.ceil(low / step - 1e-9); index * step <= high + 1e-9 * step; index++)
+    found.push(index * step + 0);
   return found;
 }
 

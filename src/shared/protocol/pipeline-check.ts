@@ -18,6 +18,10 @@ export const PIPELINE_PROBLEMS = [
   "needs_merge",
   /** {part, of}: parts count from 0. */
   "bad_part",
+  /** {template}: does not hold "{sentence}" exactly once. */
+  "bad_template",
+  /** {objective}: only pairwise learns from a file of pairs. */
+  "unused_pairs",
 ] as const;
 export type PipelineProblemCode = (typeof PIPELINE_PROBLEMS)[number];
 
@@ -53,6 +57,22 @@ export function checkPipeline(
     if (rows !== null && rows.part >= rows.of) {
       const values = { part: String(rows.part), of: String(rows.of) };
       at("rows.part", "bad_part", values, `there is no part ${rows.part} of ${rows.of}: parts count from 0`);
+    }
+    if (stage.stage === "sft" && stage.template.split("{sentence}").length !== 2)
+      at(
+        "template",
+        "bad_template",
+        { template: stage.template },
+        `${JSON.stringify(stage.template)} must hold {sentence} once`,
+      );
+    if (stage.stage === "reward" && stage.pairs !== null && stage.objective !== "pairwise") {
+      const { objective } = stage;
+      at(
+        "pairs",
+        "unused_pairs",
+        { objective },
+        `${objective} learns from labels: set objective "pairwise", or pairs null`,
+      );
     }
     for (const slot of slotsOf(stage)) {
       const found = problemOf(slot, index, stages, kindOf);

@@ -81,6 +81,12 @@ describe("checkPipeline", () => {
     expect(codes([{ ...stage, model: "artefact:12" }])).toEqual(["stages.0.model: unknown_slot"]);
   });
 
+  it("finds templates without their place, and pairs that nobody reads", () => {
+    expect(codes([{ ...DEFAULT_SFT_STAGE, template: "x" }])).toEqual(["stages.0.template: bad_template"]);
+    expect(codes([{ ...DEFAULT_REWARD_STAGE, pairs: "votes.jsonl" }])).toEqual(["stages.0.pairs: unused_pairs"]);
+    expect(codes([{ ...DEFAULT_REWARD_STAGE, pairs: "votes.jsonl", objective: "pairwise" }])).toEqual([]);
+  });
+
   it("finds parts that do not exist", () => {
     expect(codes([{ ...DEFAULT_REWARD_STAGE, rows: { part: 2, of: 2 } }])).toEqual(["stages.0.rows.part: bad_part"]);
   });

@@ -106,10 +106,27 @@ export function evaluationMetrics(
     length_rank_correlation: spearman(rewards, lengths),
     calibration_error: expectedCalibrationError(calibration(scored, threshold)),
   };
-  if (objective === "pairwise") {
-    const won = pairs.filter(({ chosen, rejected }) => (rewards[chosen] ?? 0) > (rewards[rejected] ?? 0));
-    metrics.pairwise_accuracy = won.length / pairs.length;
-    metrics.threshold = threshold;
-  }
-  return Object.fromEntries(Object.entries(metrics).map(([key, value]) => [`${prefix}_${key}`, value]));
+  if (objective === "pairwise") Object.assign(metrics, pairFigures(rewards, pairs), { threshold });
+  return withPrefix(prefix, metrics);
+}
+
+const withPrefix = (prefix: string, metrics: Metrics): Metrics =>
+  Object.fromEntries(Object.entries(metrics).map(([key, value]) => [`${prefix}_${key}`, value]));
+
+function pairFigures(rewards: Float64Array, pairs: readonly Pair[]): Metrics {
+  const won = pairs.filter(({ chosen, rejected }) => (rewards[chosen] ?? 0) > (rewards[rejected] ?? 0));
+  const margins = pairs.map(({ chosen, rejected }) => (rewards[chosen] ?? 0) - (rewards[rejected] ?? 0));
+  return {
+    pairwise_accuracy: won.length / pairs.length,
+    pairwise_margin: margins.reduce((sum, margin) => sum + margin, 0) / pairs.length,
+  };
+}
+
+/** Loss, accuracy and margin of pairs that were kept back from an imported file. `pairs` holds one at least. */
+export function pairMetrics(prefix: "eval", rewards: Float64Array, pairs: readonly Pair[]): Metrics {
+  const none = { labels: new Uint8Array(), lengths: new Int32Array() };
+  return withPrefix(prefix, {
+    loss: meanLoss({ rewards, pairs, ...none }, "pairwise"),
+    ...pairFigures(rewards, pairs),
+  });
 }

@@ -10,8 +10,9 @@ import { LABELS } from "../model/heads";
 import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseModel, loadBase } from "./base";
 import { type Baselines, fitBaselines } from "./baselines";
-import { bestThreshold, calibration, evaluationMetrics, type Scored } from "./evaluate";
+import { bestThreshold, calibration, evaluationMetrics, pairMetrics, type Scored } from "./evaluate";
 import { rewardModelFiles, rewardWeights } from "./export";
+import { type PairTexts, readPairTexts } from "./pair-texts";
 import { drawPairs } from "./pairs";
 import { pick, readSplits, type Split, type Splits } from "./rows";
 import { batchLimits, Sampler, samplerState } from "./sampler";
@@ -29,6 +30,8 @@ const THRESHOLD_ROWS = 256;
 interface Prepared {
   readonly base: BaseModel;
   readonly splits: Splits;
+  /** Imported ones; the labelled rows then only judge. */
+  readonly pairs: PairTexts | null;
   readonly trainer: Trainer;
   readonly reader: RewardReader;
   readonly sampler: Sampler;
@@ -69,9 +72,11 @@ class RewardStage implements StageBody {
     const splits = await readSplits(input.data, base.tokenizer, { maxLength, rows: config.rows, seed });
     const { train, validation, test } = splits;
     const rows = [train, validation, ...(test ? [test] : [])];
-    const checkpoint = await run.loadCheckpoint(rewardState, extent(train));
+    const pairs = input.pairs ? await readPairTexts(input.pairs, base.tokenizer, { maxLength, seed }) : null;
+    const learnt = pairs ?? train;
+    const checkpoint = await run.loadCheckpoint(rewardState, extent(learnt));
     const baselines = checkpoint?.state.baselines ?? (await fitBaselines(splits));
-    const limits = batchLimits(rows, objective, config.per_device_train_batch_size);
+    const limits = batchLimits(pairs ? [...rows, pairs] : rows, objective, config.per_device_train_batch_size);
     const trainer = await run.guard.wait(
       Trainer.create(input.gpu, base.config, base.tensors, {
         task: "reward",
@@ -81,8 +86,9 @@ class RewardStage implements StageBody {
         ...(config.peft ? { lora: config.peft, seed } : {}),
       }),
     );
-    const sampler = new Sampler(train, {
+    const sampler = new Sampler(pairs ? { ...pairs, labels: new Uint8Array() } : train, {
       objective,
+      pairs: pairs?.train,
       seed,
       batch_size: config.per_device_train_batch_size,
       accumulation: config.gradient_accumulation_steps,
@@ -90,9 +96,12 @@ class RewardStage implements StageBody {
     });
     const { steps_per_epoch } = sampler;
     run.total_steps = totalSteps(config, steps_per_epoch);
-    const truncated_rows = rows.reduce((sum, split) => sum + split.truncated.filter(Boolean).length, 0);
+    const truncated_rows = rows.reduce(
+      (sum, split) => sum + split.truncated.filter(Boolean).length,
+      pairs?.truncated ?? 0,
+    );
     const reader = { trainer, guard: run.guard, objective, limits };
-    this.prepared = { base, splits, trainer, reader, sampler, baselines, truncated_rows };
+    this.prepared = { base, splits, pairs, trainer, reader, sampler, baselines, truncated_rows };
     const parameters = countParameters(neoxParameterShapes(base.config, head));
     run.emit({
       type: "prepared",
@@ -100,7 +109,7 @@ class RewardStage implements StageBody {
       steps_per_epoch,
       parameters,
       trainable_parameters: trainer.store.trainedCount,
-      train_rows: train.rows.length,
+      train_rows: pairs?.train.length ?? train.rows.length,
       validation_rows: validation.rows.length,
       test_rows: test?.rows.length ?? 0,
       truncated_rows,
@@ -191,11 +200,28 @@ class RewardStage implements StageBody {
     const { splits } = this.ready();
     const scored = await this.scored(splits.validation, step);
     const threshold = this.run.config.objective === "pairwise" ? await this.trainThreshold(step) : 0;
-    const metrics = evaluationMetrics("eval", scored, this.run.config.objective, threshold);
+    const metrics = {
+      ...evaluationMetrics("eval", scored, this.run.config.objective, threshold),
+      ...(await this.heldBack(step)),
+    };
     this.threshold = threshold;
     this.evaluation = { step, scored, threshold, metrics };
     this.run.emit({ type: "eval", step, metrics });
     return this.evaluation;
+  }
+
+  /** Figures of imported pairs that are not trained on: they replace those of pairs drawn from the labels. */
+  private async heldBack(step: number): Promise<Metrics> {
+    const { pairs, reader } = this.ready();
+    if (!pairs || pairs.validation.length === 0) return {};
+    const texts = pairs.validation.flatMap(({ chosen, rejected }) => [pairs.ids[chosen], pairs.ids[rejected]]);
+    const rewards = await readRewards(
+      reader,
+      texts.filter((ids) => ids !== undefined),
+    );
+    if (!rewards.every(Number.isFinite)) throw this.run.divergence(step, "reward");
+    const own = pairs.validation.map((_, index) => ({ chosen: 2 * index, rejected: 2 * index + 1 }));
+    return pairMetrics("eval", rewards, own);
   }
 
   /** Pairwise rewards are fixed up to a constant only: where positive begins is asked of a few training rows. */
@@ -208,8 +234,8 @@ class RewardStage implements StageBody {
   }
 
   private checkpoint(step: number): Promise<void> {
-    const { trainer, sampler, baselines, splits } = this.ready();
-    return this.run.saveCheckpoint(step, trainer, extent(splits.train), {
+    const { trainer, sampler, baselines, splits, pairs } = this.ready();
+    return this.run.saveCheckpoint(step, trainer, extent(pairs ?? splits.train), {
       sampler: samplerState.parse(sampler.state()),
       baselines,
       threshold: this.threshold,
@@ -217,6 +243,6 @@ class RewardStage implements StageBody {
   }
 }
 
-function extent({ rows, lengths }: Split): Extent {
-  return { rows: rows.length, tokens: lengths.reduce((sum, length) => sum + length, 0) };
+function extent({ lengths }: Pick<Split, "lengths">): Extent {
+  return { rows: lengths.length, tokens: lengths.reduce((sum, length) => sum + length, 0) };
 }

@@ -1,5 +1,8 @@
 /** Every stage by its name. */
-import { NagiError } from "../../../src/shared/errors";
+import { runDpoStage } from "./dpo";
+import { runEvaluateStage } from "./evaluate-stage";
+import { runMergeStage } from "./merge-stage";
+import { runPpoStage } from "./ppo";
 import { runRewardStage } from "./reward";
 import { runSftStage } from "./sft";
 import type { StageInput, StageOutcome } from "./stage";
@@ -12,12 +15,13 @@ export async function runStage(input: StageInput): Promise<StageOutcome> {
       return runSftStage({ ...input, stage });
     case "reward":
       return runRewardStage({ ...input, stage });
-    default:
-      throw new NagiError("config.invalid", `This version has no stage ${stage.stage}. Take it out of the pipeline.`, {
-        file: input.config.name,
-        path: "stages",
-        problem: stage.stage,
-        allowed: "reward",
-      });
+    case "ppo":
+      return runPpoStage({ ...input, stage });
+    case "dpo":
+      return runDpoStage({ ...input, stage });
+    case "merge":
+      return runMergeStage({ ...input, stage });
+    case "evaluate":
+      return runEvaluateStage({ ...input, stage });
   }
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { RewardObjective } from "../../../src/shared/protocol/config";
 import { BatchCursor, type CursorState, packTexts } from "../data/batches";
 import type { StepBatch } from "./loop";
-import { indicesOf } from "./pairs";
+import { indicesOf, type Pair } from "./pairs";
 import type { Split } from "./rows";
 import { stream } from "./streams";
 import type { PackedBatch } from "./trainer";
@@ -20,6 +20,8 @@ export interface SamplerOptions {
   /** Micro-batches an optimizer step. */
   readonly accumulation: number;
   readonly limits: BatchLimits;
+  /** Pairwise: the pairs to learn from. Without them they are drawn from the labels, anew in every epoch. */
+  readonly pairs?: readonly Pair[] | undefined;
 }
 
 /** What a micro-batch may hold at most; the trainer plans for it. */
@@ -71,16 +73,15 @@ export class Sampler {
   private readonly classes: readonly (readonly number[])[];
   private cursors: readonly BatchCursor[];
 
-  /** `split` needs both labels for pairwise. */
+  /** `split` needs both labels where pairs are drawn from them. */
   constructor(
-    private readonly split: Split,
+    private readonly split: Pick<Split, "ids" | "lengths" | "labels">,
     private readonly options: SamplerOptions,
   ) {
     const { labels } = split;
-    this.classes =
-      options.objective === "pairwise"
-        ? [indicesOf(labels, 1), indicesOf(labels, 0)]
-        : [Array.from(labels, (_, index) => index)];
+    if (options.pairs) this.classes = [Array.from(options.pairs, (_, index) => index)];
+    else if (options.objective === "pairwise") this.classes = [indicesOf(labels, 1), indicesOf(labels, 0)];
+    else this.classes = [Array.from(labels, (_, index) => index)];
     const streams = ["order", "rejected"] as const;
     this.cursors = this.classes.map(
       (indices, side) => new BatchCursor(indices.length, stream(options.seed, streams[side] ?? "order")),
@@ -117,6 +118,9 @@ export class Sampler {
   }
 
   private items(count: number): Item[] {
+    const { pairs } = this.options;
+    if (pairs)
+      return this.draw(0, count, false).map((index) => [pairs[index]?.chosen ?? 0, pairs[index]?.rejected ?? 0]);
     const sides = this.classes.map((indices) => indices.length);
     // The larger class decides where the epoch ends; the other one follows.
     const leader = sides.indexOf(this.epoch_items);

@@ -40,6 +40,19 @@ describe("an SFT run", () => {
     expect(losses).toHaveLength(7);
     expect(losses.at(-1)).toBeLessThan(0.8 * (losses[0] ?? 0));
     expect(desk.of("eval").map(({ step }) => step)).toEqual([5, 10, 14]);
+    const samples = desk.of("samples");
+    expect(samples.map(({ step }) => step)).toEqual([5, 10, 14]);
+    for (const { texts } of samples) {
+      expect(texts).toHaveLength(4);
+      for (const { prompt, tokens } of texts) {
+        expect(prompt).toMatch(/^レビュー：./);
+        expect(tokens).toBeGreaterThan(0);
+      }
+    }
+    // The same prompts every time.
+    expect(samples.map(({ texts }) => texts.map(({ prompt }) => prompt))).toEqual(
+      samples.map(() => samples[0]?.texts.map(({ prompt }) => prompt)),
+    );
     const { eval_loss, eval_perplexity } = outcome.metrics;
     expect(Math.log(eval_perplexity ?? Number.NaN)).toBeCloseTo(eval_loss ?? 0, 9);
     const [made] = desk.artefacts;

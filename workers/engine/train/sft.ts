@@ -2,7 +2,7 @@
  * The SFT stage: a language model goes on learning, from the rows' texts in a template. Everything is loaded and checked
  * first; then it trains, evaluates, writes samples and checkpoints; at the end the adapter, or the whole model, is handed
  * over. The parts: base.ts (weights), language-rows.ts (texts and packing), row-sampler.ts (order), language-eval.ts
- * (figures), stage-run.ts (states, checkpoints).
+ * (figures), text-samples.ts (what it writes), stage-run.ts (states, checkpoints).
  */
 import type { SftStageConfig } from "../../../src/shared/protocol/config";
 import type { Metrics } from "../../../src/shared/protocol/events";
@@ -15,6 +15,7 @@ import { groupRows, packGroup, RowSampler, rowSamplerState, rowTokens } from "./
 import type { StageInput, StageOutcome } from "./stage";
 import { type Ended, optimizerOf, runBody, type StageBody, StageRun, totalSteps, trainSteps } from "./stage-run";
 import { stageState } from "./state";
+import { TextSamples } from "./text-samples";
 import { Trainer } from "./trainer";
 
 const sftState = stageState({ sampler: rowSamplerState });
@@ -24,6 +25,7 @@ interface Prepared {
   readonly data: LanguageRows;
   readonly trainer: Trainer;
   readonly sampler: RowSampler;
+  readonly samples: TextSamples;
 }
 
 /** Runs the stage: see runBody. */
@@ -64,7 +66,8 @@ class SftStage implements StageBody {
       }),
     );
     this.trainer = trainer;
-    this.prepared = { base, data, trainer, sampler };
+    const samples = new TextSamples(run, { base, store: trainer.store, texts: data.validation_texts });
+    this.prepared = { base, data, trainer, sampler, samples };
     const { steps_per_epoch } = sampler;
     run.total_steps = totalSteps(config, steps_per_epoch);
     run.emit({
@@ -121,6 +124,7 @@ class SftStage implements StageBody {
   }
 
   release(): void {
+    this.prepared?.samples.destroy();
     this.trainer?.destroy();
   }
 
@@ -132,13 +136,14 @@ class SftStage implements StageBody {
   /** Loss and perplexity on the validation rows, each text by itself, however the training rows are packed. */
   private async evaluate(step: number): Promise<Metrics> {
     const { run } = this;
-    const { data, trainer, sampler } = this.ready();
+    const { data, trainer, sampler, samples } = this.ready();
     const batches = groupRows(data.validation, sampler.max_tokens).map(packGroup);
     const loss = await meanLoss(trainer, run.guard, batches);
     if (!Number.isFinite(loss)) throw run.divergence(step, "eval_loss");
     const metrics = languageMetrics(loss);
     this.evaluation = metrics;
     run.emit({ type: "eval", step, metrics });
+    await samples.write(step);
     return metrics;
   }
 
