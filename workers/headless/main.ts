@@ -5,6 +5,7 @@ import { toErrorData } from "../../src/shared/errors";
 import type { DawnAdapter } from "../engine/gpu/dawn";
 import type { Control } from "../engine/train/stage";
 import { benchCommand } from "./bench";
+import { generateCommand } from "./generate";
 import { EXIT, runCommand } from "./run";
 import { verdictCommand } from "./verdict";
 import { verifyCommand } from "./verify";
@@ -24,6 +25,16 @@ const USAGE = `usage: npm run --silent nagi -- COMMAND
   verdict VOTES.jsonl       says what people's votes say about two models, prints one JSON object. A line is one vote
                             {rater, item, left, right, choice: "left"|"right"|"tie"|"both_bad"|"skip", ms};
                             keys and conventions: docs/verdict.md
+  generate MODEL_DIR --prompt TEXT...
+                            continues every text with a model (a folder, or bundled:nagi-base) and prints one JSON
+                            object a line: {prompt, text, tokens, finished}; text is the continuation alone, tokens
+                            its length (EOS included), finished whether it ended by itself
+      --adapter DIR         with a LoRA adapter in PEFT's format
+      --max-new-tokens N    at most so many tokens a text (default 40)
+      --temperature T       default 1; 0 takes the likeliest token
+      --top-k K  --top-p P  as in transformers; default 0 (off) and 1 (off)
+      --seed S              default 0; the same seed writes the same texts
+                            (GPU: the environment's NAGI_ADAPTER, lavapipe or swiftshader)
   bench                     times kernels and a training step, prints Markdown tables
   --help                    this text
 
@@ -96,6 +107,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (command === "run") return await run(rest);
     if (command === "verify") return await verifyCommand(rest);
     if (command === "verdict") return await verdictCommand(rest, say);
+    if (command === "generate") return await generateCommand(rest);
     if (command === "bench") return await benchCommand(undefined, say);
     return usageError(command === undefined ? "which command?" : `there is no command ${command}`);
   } catch (error) {

@@ -40,7 +40,8 @@ export function checkBatch(batch: PackedBatch, vocabulary: number): void {
     if (!(index >= 0 && index < tokens)) throw new Error(`a text ends at token ${index} of ${tokens}`);
 }
 
-function checkToken(id: number | undefined, vocabulary: number): void {
+/** @throws NagiError model.bad_tokenizer {file} where the model has no such token. */
+export function checkToken(id: number | undefined, vocabulary: number): void {
   if (id !== undefined && id >= 0 && id < vocabulary) return;
   throw new NagiError(
     "model.bad_tokenizer",
