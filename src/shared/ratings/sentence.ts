@@ -94,6 +94,8 @@ export function verdictText({ key, values }: Sentence, language: Language): stri
     if (unit === "") return value.toLocaleString(language === "ja" ? "ja-JP" : "en-GB");
     if (unit === "~" && value < 0.0001) return language === "ja" ? "0.01% 未満" : "less than 0.01 %";
     const percent = value * scale;
+    // 50.1 % must not read as half.
+    if (unit === "%" && value !== 0.5 && Math.abs(percent - 50) < 1) return `${percent.toFixed(2)}${sign}`;
     return `${unit === "~" && percent < 9.95 ? percent.toPrecision(2) : percent.toFixed(0)}${sign}`;
   });
 }
