@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { artefactId, artefactManifest, describeArtefact } from "./artefact";
 import { type RunConfig, runConfig, type StageConfig } from "./config";
@@ -21,6 +22,13 @@ describe("templates", () => {
   it.each(Object.entries<RunConfig>(TEMPLATES))("%s is valid and fits together", (_, template) => {
     expect(runConfig.parse(template)).toEqual(template);
     expect(checkPipeline(template)).toEqual([]);
+  });
+});
+
+describe("examples/positive-reviews.json", () => {
+  it("is the tutorial's template", () => {
+    const text = readFileSync(new URL("../../../examples/positive-reviews.json", import.meta.url), "utf8");
+    expect(JSON.parse(text)).toEqual(TEMPLATES["positive-reviews"]);
   });
 });
 
