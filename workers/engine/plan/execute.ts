@@ -7,7 +7,8 @@ import { NagiError } from "../../../src/shared/errors";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
 import type { ElementType } from "../kernels/define";
 import type { Arena } from "./arena";
-import { alignUp, type Block } from "./memory";
+import { arenaBlocks, bindingBytes, VECTOR_BYTES } from "./blocks";
+import { alignUp } from "./memory";
 import { type Graph, shapeSize, type Tensor } from "./record";
 import { type Schedule, schedule } from "./schedule";
 import { type Binding, ELEMENT_BYTES, type Resource, type ScheduledStep } from "./steps";
@@ -35,12 +36,6 @@ export interface PlanSpec {
   /** Where each state of the graph is; at least as large as the graph says, rounded up to whole vec4s. */
   readonly states?: ReadonlyMap<string, BufferSlice>;
 }
-
-/** Bindings cover whole vec4s, so that kernels may read tails as vectors. */
-const VECTOR_BYTES = 16;
-
-const bindingBytes = (elements: number, bytes: number) =>
-  Math.max(1, Math.ceil((elements * bytes) / VECTOR_BYTES)) * VECTOR_BYTES;
 
 /** One prepared list of dispatches and where its outputs are after it ran. */
 export class Variant {
@@ -180,16 +175,11 @@ function assign(
   input: (name: string) => BufferSlice,
 ): ReadonlyMap<Resource, BufferSlice> {
   const slices = new Map<Resource, BufferSlice>();
-  const lives = new Map<Resource, { first: number; last: number }>();
-  derived.steps.forEach((step, index) => {
+  for (const step of derived.steps)
     for (const { resource } of Object.values(step.bindings)) {
       const bytes = bindingBytes(resource.elements, ELEMENT_BYTES[resource.type]);
       const { kind, name } = resource;
-      if (kind === "arena") {
-        const life = lives.get(resource) ?? { first: index, last: index };
-        life.last = index;
-        lives.set(resource, life);
-      } else if (!slices.has(resource)) {
+      if (kind !== "arena" && !slices.has(resource)) {
         if (kind === "weight") slices.set(resource, spec.parameters.weight(name));
         else if (kind === "gradient") slices.set(resource, spec.parameters.gradient(name));
         else if (kind === "input") slices.set(resource, { ...input(name), size: bytes });
@@ -197,13 +187,8 @@ function assign(
         else slices.set(resource, kind === "seed" ? spec.arena.ones() : spec.arena.zeros(bytes));
       }
     }
-  });
-  for (const resource of derived.outputs.values()) {
-    const life = lives.get(resource);
-    if (life) life.last = derived.steps.length;
-  }
-  const resources = [...lives.keys()];
-  const placed = spec.arena.place(blocksOf(resources, lives, derived.steps));
+  const { resources, blocks } = arenaBlocks(derived);
+  const placed = spec.arena.place(blocks);
   resources.forEach((resource, index) => {
     const slice = placed[index];
     if (slice) slices.set(resource, slice);
@@ -216,31 +201,6 @@ function stateSlice({ label, states }: PlanSpec, name: string, bytes: number): B
   if (!slice || slice.size < bytes)
     throw new Error(`plan ${label}: state "${name}" has ${slice?.size ?? 0} bytes, it needs ${bytes}`);
   return slice;
-}
-
-function blocksOf(
-  resources: readonly Resource[],
-  lives: ReadonlyMap<Resource, { readonly first: number; readonly last: number }>,
-  steps: readonly ScheduledStep[],
-): Block[] {
-  const indices = new Map(resources.map((resource, index) => [resource, index]));
-  const apart = resources.map(() => new Set<number>());
-  const link = (a: number | undefined, b: number | undefined) => {
-    if (a === undefined || b === undefined || a === b) return;
-    apart[a]?.add(b);
-    apart[b]?.add(a);
-  };
-  for (const step of steps) {
-    const bindings = Object.values(step.bindings);
-    for (const written of bindings.filter((binding) => binding.access === "read_write"))
-      for (const read of bindings.filter((binding) => binding.access === "read"))
-        link(indices.get(written.resource), indices.get(read.resource));
-  }
-  return resources.map((resource, index) => {
-    const { first, last } = lives.get(resource) ?? { first: 0, last: steps.length };
-    const bytes = bindingBytes(resource.elements, ELEMENT_BYTES[resource.type]);
-    return { label: resource.name, bytes, first, last, apart: apart[index] ?? new Set() };
-  });
 }
 
 function bindingSlices(step: ScheduledStep, slices: ReadonlyMap<Resource, BufferSlice>): Record<string, BufferSlice> {

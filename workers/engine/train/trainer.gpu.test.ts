@@ -266,6 +266,26 @@ describe("learning", () => {
 });
 
 describe("refusals", () => {
+  it("says what does not fit, and how much is granted, before it allocates", async () => {
+    const granted = gpu.capabilities.maxStorageBufferBindingSize;
+    const before = gpu.snapshot();
+    const refused = (details: object) =>
+      expect.objectContaining({ code: "gpu.limit", details: expect.objectContaining({ granted, ...details }) });
+    const hidden_size = 24 * 2 ** 10;
+    const vocab_size = Math.ceil(granted / (4 * hidden_size)) + 1;
+    const wide = { ...config, hidden_size, vocab_size, num_attention_heads: 192, head_dim: 128 };
+    await expect(Trainer.create(gpu, wide, new Map(), language)).rejects.toEqual(
+      refused({ what: "gpt_neox.embed_in.weight" }),
+    );
+    // Logits of a chunk, [tokens, vocabulary], are the largest of the activations.
+    const max_tokens = Math.ceil(granted / (4 * 61)) + 1000;
+    await expect(Trainer.create(gpu, config, new Map(), { ...language, max_tokens })).rejects.toEqual(
+      refused({ needed: expect.any(Number) }),
+    );
+    await expect(Trainer.create(gpu, config, new Map(), { ...language, max_tokens })).rejects.toThrow(/fewer tokens/);
+    expect(gpu.snapshot()).toEqual(before);
+  });
+
   it("names what is wrong with weights and batches", async () => {
     const incomplete = weights(reward);
     incomplete.delete("score.weight");

@@ -14,6 +14,7 @@ import { ParameterStore } from "../model/params";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
 import { bucketSize, checkBatch } from "./batch";
+import { checkFit } from "./fit";
 import { layOutModel } from "./model-layout";
 import { Program, type ProgramSpec, programKey, type Workshop } from "./programs";
 import { type DpoSettings, dpoTask } from "./task-dpo";
@@ -96,7 +97,8 @@ export class Trainer {
   ) {}
 
   /**
-   * Uploads the weights and prepares the largest plan, so that what does not fit is said before the run.
+   * Uploads the weights and prepares the largest plan. What does not fit the adapter is refused before anything is
+   * allocated.
    * @param tensors all parameters by their name on disk, `score.weight` included (model/shapes.ts draws fresh ones).
    * Adapters that are not among them are drawn as peft draws them.
    * @throws NagiError model.tensor_missing, model.tensor_shape, gpu.limit, gpu.out_of_memory; config.invalid where nothing
@@ -110,6 +112,12 @@ export class Trainer {
   ): Promise<Trainer> {
     const task = taskOf(options);
     const { layout, fresh } = layOutModel(gpu, config, task.head, options);
+    const largest: ProgramSpec = {
+      purpose: options.frozen ? "evaluate" : "train",
+      tokens: bucketSize(options.max_tokens + 1),
+      adapter: true,
+    };
+    checkFit(gpu, { config, task, store: layout }, largest);
     const store = ParameterStore.allocate(gpu, layout);
     store.load("weights", new Map([...fresh, ...tensors]), "model");
     const results = gpu.createBuffer("step results", 512);
@@ -119,11 +127,7 @@ export class Trainer {
     const norm = { ...results, offset: NORM, size: 8 };
     const optimizer = options.frozen ? undefined : await AdamW.create(gpu, store.shards, options.optimizer, norm);
     const trainer = new Trainer(gpu, shop, optimizer, results, options);
-    await trainer.#prepare({
-      purpose: options.frozen ? "evaluate" : "train",
-      tokens: bucketSize(options.max_tokens + 1),
-      adapter: true,
-    });
+    await trainer.#prepare(largest);
     return trainer;
   }
 
