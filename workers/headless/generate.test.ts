@@ -27,11 +27,11 @@ describe("arguments of generate", () => {
     [[], "MODEL_DIR"],
     [["m"], "prompt"],
     [["m", "--prompt", "x", "--max-new-tokens", "0"], "max-new-tokens"],
-    [["m", "--prompt", "x", "--temperature", "-1"], "temperature"],
+    [["m", "--prompt", "x", "--temperature=-1"], "temperature"],
     [["m", "--prompt", "x", "--temperature", "warm"], "temperature"],
     [["m", "--prompt", "x", "--top-k", "1.5"], "top-k"],
     [["m", "--prompt", "x", "--top-p", "0"], "top-p"],
-    [["m", "--prompt", "x", "--seed", "-2"], "seed"],
+    [["m", "--prompt", "x", "--seed=-2"], "seed"],
   ])("refuses %j and names what is wrong", (args, path) => {
     expect(() => parseGenerate(args)).toThrow(
       expect.objectContaining({ code: "config.invalid", details: expect.objectContaining({ path }) }),

@@ -19,7 +19,8 @@ const limited = (dims: Dims) => size(dims, "limits") === 1;
  * Draws the next token of each text and moves the text on.
  *
  * logits [B, V]; settings f32 [3]: temperature (0: the likeliest token, the first of equals), top_k (0: off), top_p
- * (1: off), applied in this order as transformers' warpers are, to the same sets. texts i32 [B, 6] (TEXT): a seed of
+ * (1: off), applied in this order as transformers' warpers are, to the same sets (of equal logits at its threshold top-p
+ * drops the first ones; which ones transformers drops, torch.sort leaves open). texts i32 [B, 6] (TEXT): a seed of
  * 64 bits, the text's index, its end token (-1: none), how many tokens it may still get (0: nothing happens to it) and how
  * many it has. token i32 [B]: the last one. position i32 [B]: where that one stands. ids i32 and logprobs [B, N]: what was
  * drawn; logprobs are of the full softmax of logits / temperature (of the logits themselves where it is 0).

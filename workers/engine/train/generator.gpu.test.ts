@@ -1,13 +1,13 @@
 /** Generation against transformers' own continuations, against the full forward pass, and against itself. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { FolderSource } from "../../headless/sources";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
 import { loadModel } from "../io/hf-model";
 import { loadAdapter } from "../io/peft";
+import { MapSource } from "../io/source";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
 import { type Generated, type GenerateOptions, Generator } from "./generator";
@@ -15,6 +15,11 @@ import { layOutModel } from "./model-layout";
 import { Trainer } from "./trainer";
 
 const golden = (path: string) => fileURLToPath(new URL(`../golden/${path}`, import.meta.url));
+const folder = (path: string) =>
+  new MapSource(
+    path,
+    new Map(readdirSync(path).map((name) => [name, new Uint8Array(readFileSync(`${path}/${name}`))])),
+  );
 const ids = z.array(z.array(z.int()));
 const expectations = z
   .object({
@@ -53,9 +58,9 @@ afterAll(() => gpu.destroy());
 
 /** A golden model on the GPU in f32, with its adapter. */
 async function openStore(name: string, adapter: boolean): Promise<{ config: NeoxConfig; store: ParameterStore }> {
-  const loaded = await loadModel(new FolderSource(golden(`${name}/model`)));
+  const loaded = await loadModel(folder(golden(`${name}/model`)));
   const config = parseNeoxConfig(loaded.configJson);
-  const side = adapter ? await loadAdapter(new FolderSource(golden(`${name}/adapter`)), config, HEAD) : undefined;
+  const side = adapter ? await loadAdapter(folder(golden(`${name}/adapter`)), config, HEAD) : undefined;
   const { layout } = layOutModel(gpu, config, HEAD, {
     frozen: true,
     frozen_dtype: "f32",
@@ -183,7 +188,7 @@ describe("a generator", () => {
 
 describe.each(["lm-sequential", "lm-parallel-partial", "lm-odd-head"])("%s shared with a trainer", (name) => {
   it("log-probabilities are those of the full forward pass, before and after a step of training", async () => {
-    const loaded = await loadModel(new FolderSource(golden(`${name}/model`)));
+    const loaded = await loadModel(folder(golden(`${name}/model`)));
     const config = parseNeoxConfig(loaded.configJson);
     const trainer = await Trainer.create(gpu, config, loaded.tensors, {
       task: "causal-lm",
