@@ -40,10 +40,6 @@ export function drawPrompts(
   return [...prompts.values()];
 }
 
-/** The prompts of texts, in their order; empty texts have none. */
-export const promptsOf = (tokenizer: Tokenizer, texts: readonly string[], config: PromptConfig): Prompt[] =>
-  texts.map((text) => promptOf(tokenizer, text, config)).filter((prompt) => prompt !== null);
-
 /**
  * Prompt and continuation as one text, and the continuation alone. Decoded together: a character may be spread over the
  * last token of the prompt and the first of the continuation, which then begins with it.
