@@ -190,6 +190,7 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     deleteArtefact: (id) => link.call((remote) => remote.deleteArtefact(id)),
     lineage: (id) => link.call((remote) => remote.lineage(id)),
     generations: (id) => link.call((remote) => remote.generations(id)),
+    generate: (model, prompts, settings) => link.call((remote) => remote.generate(model, prompts, settings)),
     scoreArtefact: (id, texts) => link.call((remote) => remote.scoreArtefact(id, texts)),
     listPipelines: () => link.call((remote) => remote.listPipelines()),
     createPipeline: (config, options) => link.call((remote) => remote.createPipeline(config, options)),

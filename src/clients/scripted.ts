@@ -26,6 +26,7 @@ export const EMPTY_BACKEND: StudioBackend = {
   deleteArtefact: none,
   lineage: none,
   generations: none,
+  generate: none,
   scoreArtefact: none,
   listPipelines: async () => [],
   createPipeline: none,

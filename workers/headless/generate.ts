@@ -2,19 +2,12 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { NagiError } from "../../src/shared/errors";
+import type { GeneratedText } from "../../src/shared/protocol/backend";
 import { type GenerationConfig, generationConfig } from "../../src/shared/protocol/stages";
-import { loadTokenizer } from "../engine/data/tokenizer";
 import { openDawn } from "../engine/gpu/dawn";
 import type { Gpu } from "../engine/gpu/gpu";
-import { readTokenizerFiles } from "../engine/io/hf-model";
-import { readJson } from "../engine/io/source";
-import { parseNeoxConfig } from "../engine/model/neox-config";
-import { openWritingModel } from "../engine/train/generator-model";
-import { writtenText } from "../engine/train/prompts";
+import { writeTexts } from "../engine/train/write-texts";
 import { modelSource } from "./sources";
-
-/** Texts that are written at a time. */
-const MOST_TEXTS = 64;
 
 export interface GenerateInput {
   /** A folder or `bundled:NAME`. */
@@ -24,16 +17,6 @@ export interface GenerateInput {
   readonly prompts: readonly string[];
   readonly generation: GenerationConfig;
   readonly seed: number;
-}
-
-export interface GeneratedLine {
-  readonly prompt: string;
-  /** The continuation, without the prompt. */
-  readonly text: string;
-  /** New tokens, EOS included. */
-  readonly tokens: number;
-  /** Ended by itself, with EOS. */
-  readonly finished: boolean;
 }
 
 const DEFAULTS = { "max-new-tokens": "40", temperature: "1", "top-k": "0", "top-p": "1", seed: "0" };
@@ -84,30 +67,10 @@ export function parseGenerate(args: readonly string[]): GenerateInput {
  * Continues the prompts, in their order. Texts end with the tokenizer's EOS, after max_new_tokens, or where the model's
  * max_position_embeddings are used up. Rejects with model.*, config.invalid, data.empty, gpu.*.
  */
-export async function generate(gpu: Gpu, input: GenerateInput): Promise<GeneratedLine[]> {
+export async function generate(gpu: Gpu, input: GenerateInput): Promise<GeneratedText[]> {
   const source = modelSource(input.model);
   const adapter = input.adapter === null ? null : modelSource(input.adapter);
-  const { max_position_embeddings } = parseNeoxConfig(await readJson(source, "config.json", "model.bad_config"));
-  const tokenizer = await loadTokenizer(await readTokenizerFiles(source));
-  const prompts = input.prompts.map((text) => ({ text, ids: Int32Array.from(tokenizer.encode(text)) }));
-  const longest = Math.max(...prompts.map(({ ids }) => ids.length));
-  const model = await openWritingModel(gpu, source, adapter, {
-    max_texts: Math.min(MOST_TEXTS, prompts.length),
-    max_length: Math.min(max_position_embeddings, longest + input.generation.max_new_tokens),
-  });
-  try {
-    const { ids, finished } = await model.generator.generate(
-      prompts.map((prompt) => prompt.ids),
-      { ...input.generation, seed: input.seed, eos_token_id: tokenizer.eosId },
-    );
-    return prompts.map((prompt, index) => {
-      const tokens = ids[index] ?? new Int32Array();
-      const { text } = writtenText(tokenizer, prompt, tokens);
-      return { prompt: prompt.text, text, tokens: tokens.length, finished: finished[index] ?? false };
-    });
-  } finally {
-    model.destroy();
-  }
+  return writeTexts(gpu, { model: source, adapter }, input.prompts, { ...input.generation, seed: input.seed });
 }
 
 /** The command. Returns 0; what is wrong is thrown. */

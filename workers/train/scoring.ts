@@ -1,8 +1,9 @@
 /**
- * Rewards of single texts and of whole splits by a run's newest checkpoint or by a reward model that was stored, with the
- * model kept ready between calls.
+ * What a person asks of a trained model: rewards of single texts and of whole splits by a run's newest checkpoint or by a
+ * stored reward model, kept ready between calls; and continuations by a language model.
  */
 import { NagiError } from "../../src/shared/errors";
+import type { GeneratedText, GenerateSettings } from "../../src/shared/protocol/backend";
 import { dataOf, type RewardStageConfig } from "../../src/shared/protocol/config";
 import type { ScoredSample } from "../../src/shared/protocol/events";
 import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
@@ -11,6 +12,7 @@ import type { Gpu } from "../engine/gpu/gpu";
 import { openGpu } from "../engine/gpu/request";
 import { openModel } from "../engine/train/inputs";
 import { RewardScorer } from "../engine/train/scorer";
+import { writeTexts } from "../engine/train/write-texts";
 import type { ArtefactStore } from "./artefact-store";
 import { checkKind } from "./lineage";
 import type { Runs } from "./runs";
@@ -45,6 +47,22 @@ export class Scoring {
   /** By a stored reward model. @throws artefact.not_found, artefact.wrong_kind, storage.corrupt, model.*, gpu.* */
   scoreArtefact(id: string, texts: readonly string[]): ReturnType<RewardScorer["score"]> {
     return this.#inTurn(async () => (await this.#ofArtefact(id)).score(texts));
+  }
+
+  /** Continuations by a model. @throws artefact.*, model.*, config.invalid, data.empty, gpu.* */
+  generate(model: string, prompts: readonly string[], settings: GenerateSettings): Promise<GeneratedText[]> {
+    return this.#inTurn(async () => {
+      if (prompts.length === 0) return [];
+      const opened = await openModel(model, this.shelf);
+      // One model on the GPU at a time.
+      this.close();
+      const gpu = await openGpu(navigator.gpu);
+      try {
+        return await writeTexts(gpu, opened, prompts, settings);
+      } finally {
+        gpu.destroy();
+      }
+    });
   }
 
   /** All rows of a split, in their order. @throws run.no_checkpoint, data.*, model.*, gpu.* */

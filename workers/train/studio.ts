@@ -1,7 +1,14 @@
 /** The backend as the page sees it: pipelines, runs, artefacts, data sets, models and scores behind one interface. */
 import { NagiError } from "../../src/shared/errors";
 import type { ArtefactRecord, Generation } from "../../src/shared/protocol/artefact";
-import type { DatasetSummary, ModelSummary, StorageUse, TextReward } from "../../src/shared/protocol/backend";
+import type {
+  DatasetSummary,
+  GeneratedText,
+  GenerateSettings,
+  ModelSummary,
+  StorageUse,
+  TextReward,
+} from "../../src/shared/protocol/backend";
 import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../../src/shared/protocol/events";
 import type {
@@ -166,6 +173,10 @@ export class Studio implements WorkerApi {
 
   async generations(id: string): Promise<Generation[]> {
     return readGenerations(id, (await this.#connected()).artefacts);
+  }
+
+  async generate(model: string, prompts: readonly string[], settings: GenerateSettings): Promise<GeneratedText[]> {
+    return (await this.#connected()).scoring.generate(model, prompts, settings);
   }
 
   async scoreArtefact(id: string, texts: readonly string[]): Promise<TextReward[]> {

@@ -3,7 +3,7 @@
  * (clients/remote.ts). Every method rejects with a NagiError.
  */
 import type { ArtefactRecord, Generation } from "./artefact";
-import type { RunConfig } from "./config";
+import type { GenerationConfig, RunConfig } from "./config";
 import type { DatasetNote, RowProblem } from "./dataset";
 import type { RunEvent, ScoredSample } from "./events";
 import type { LineageNode } from "./pipeline";
@@ -83,6 +83,20 @@ export interface TrainBackend {
   storage(): Promise<StorageUse>;
 }
 
+export interface GenerateSettings extends GenerationConfig {
+  readonly seed: number;
+}
+
+export interface GeneratedText {
+  readonly prompt: string;
+  /** The continuation, without the prompt. */
+  readonly text: string;
+  /** New tokens, EOS included. */
+  readonly tokens: number;
+  /** Ended by itself, with EOS. */
+  readonly finished: boolean;
+}
+
 /** What stages have made. Every method rejects with a NagiError, artefact.not_found {id} among them. */
 export interface ArtefactBackend {
   /** Newest first. */
@@ -96,6 +110,11 @@ export interface ArtefactBackend {
   lineage(id: string): Promise<LineageNode[]>;
   /** All lines of an evaluation's generations.jsonl. */
   generations(id: string): Promise<Generation[]>;
+  /**
+   * Continuations of `prompts`, by a model or adapter (an artefact's id) or a base model (a reference). The same seed
+   * gives the same texts. Errors: artefact.*, model.*, config.invalid, data.empty, gpu.*.
+   */
+  generate(model: string, prompts: readonly string[], settings: GenerateSettings): Promise<GeneratedText[]>;
   /** Rewards of `texts` by a reward model. */
   scoreArtefact(id: string, texts: readonly string[]): Promise<TextReward[]>;
 }
