@@ -55,6 +55,8 @@ export const theme = createTheme({
     TextInput: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
     // In place rather than at the end of the page, so that an open list lies inside the main landmark.
     Select: { defaultProps: { inputWrapperOrder: INPUT_ORDER, comboboxProps: { withinPortal: false } } },
+    Textarea: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
+    MultiSelect: { defaultProps: { inputWrapperOrder: INPUT_ORDER, comboboxProps: { withinPortal: false } } },
     FileInput: { defaultProps: { inputWrapperOrder: INPUT_ORDER } },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { transitionProps: { duration: 120 } } },

@@ -49,7 +49,7 @@ export const METRICS = {
   "val/ratio": value("val_ratio"),
   "val/ratio_var": { slug: "val_ratio_var", written: "exact", range: "zero" },
   "val/clipfrac_avg": percent("val_clipfrac_avg"),
-  explained_variance: value("explained_variance"),
+  "val/explained_variance": value("explained_variance"),
   eps: value("eps", "zero"),
   "rewards/chosen": value("rewards_chosen"),
   "rewards/rejected": value("rewards_rejected"),

@@ -103,7 +103,6 @@ export function ComparePage() {
               value={metrics}
               onChange={(value) => change("metrics", value.join(","))}
               searchable
-              comboboxProps={{ withinPortal: false }}
             />
             <Labelled label={t("compare.axis")}>
               <SegmentedControl

@@ -5,7 +5,7 @@ import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
 import { DEFAULT_RUN, TEMPLATES } from "../../shared/protocol/defaults";
-import type { RunRecord } from "../../shared/protocol/run";
+import { type RunRecord, stageOf } from "../../shared/protocol/run";
 import { useDatasets } from "../../stores/datasets";
 import { useEnvironment } from "../../stores/environment";
 import { useModels } from "../../stores/models";
@@ -71,7 +71,7 @@ export function HomePage() {
           >
             {t("home.primary")}
           </Button>
-          <Button size="lg" variant="subtle" component={Link} to="/pipelines">
+          <Button size="lg" px="md" variant="subtle" component={Link} to="/pipelines">
             {t("home.secondary")}
           </Button>
         </Group>
@@ -191,7 +191,9 @@ function RecentRun({ run }: { readonly run: RunRecord }) {
   return (
     <li>
       <Link to={`/runs/${run.run_id}`} className="ng-recent-link">
-        <b>{run.config.name}</b>
+        <span>
+          <b>{run.config.name}</b> <small>{t(`stages.${stageOf(run).stage}`)}</small>
+        </span>
         <StateBadge state={run.state} />
         <span className="ng-numeric">
           {t("run.step_of", {

@@ -1,5 +1,5 @@
 /** One setting, drawn by what the schema says it is. */
-import { Checkbox, Group, Select, SimpleGrid, Stack, Switch, Textarea, TextInput } from "@mantine/core";
+import { Checkbox, Group, Select, Stack, Switch, Textarea, TextInput } from "@mantine/core";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
 import { DEFAULT_LORA } from "../../shared/protocol/defaults";
@@ -175,11 +175,11 @@ function GroupField(props: FieldProps) {
         />
       )}
       {on && (
-        <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="md">
+        <div className="ng-fields">
           {Object.entries(node?.properties ?? {}).map(([name, inner]) => (
             <Field key={name} path={`${props.path}.${name}`} field={`${props.field}.${name}`} node={inner} />
           ))}
-        </SimpleGrid>
+        </div>
       )}
     </Stack>
   );

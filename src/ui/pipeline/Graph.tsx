@@ -46,8 +46,9 @@ export function Graph({ stages, base, selected, onSelect, facts }: GraphProps) {
                 viewBox="0 0 8 8"
                 refX="7"
                 refY="4"
-                markerWidth="7"
-                markerHeight="7"
+                markerUnits="userSpaceOnUse"
+                markerWidth="9"
+                markerHeight="9"
                 orient="auto"
                 data-kind={kind}
               >

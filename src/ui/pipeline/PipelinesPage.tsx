@@ -76,8 +76,8 @@ function Chain({ stages }: { readonly stages: readonly StageConfig[] }) {
   const { t } = useTranslation();
   return (
     <span className="ng-chain">
-      {stages.map(({ id, stage }) => (
-        <span key={id}>{t(`stages.${stage}`)}</span>
+      {[...new Set(stages.map(({ stage }) => stage))].map((kind) => (
+        <span key={kind}>{t(`stages.${kind}`)}</span>
       ))}
     </span>
   );

@@ -90,7 +90,6 @@ export function SlotsField(props: FieldProps) {
       data={options}
       value={chosen}
       onChange={(values) => set(props.path, values)}
-      comboboxProps={{ withinPortal: false }}
     />
   );
 }

@@ -1,5 +1,5 @@
 /** The settings of the chosen stage: what matters in sight, the rest one click away. */
-import { Button, Collapse, SimpleGrid, Stack, Text } from "@mantine/core";
+import { Button, Collapse, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronDown, IconChevronUp } from "@tabler/icons-react";
 import { useId } from "react";
@@ -42,9 +42,7 @@ export function StageForm({ index }: { readonly index: number }) {
           {problemText(problem)}
         </Text>
       ))}
-      <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="md" className="ng-fields">
-        {basic.map(field)}
-      </SimpleGrid>
+      <div className="ng-fields">{basic.map(field)}</div>
       {advanced.length > 0 && (
         <>
           <div>
@@ -68,9 +66,7 @@ export function StageForm({ index }: { readonly index: number }) {
             )}
           </div>
           <Collapse expanded={expanded} id={id}>
-            <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="md" className="ng-fields">
-              {advanced.map(field)}
-            </SimpleGrid>
+            <div className="ng-fields">{advanced.map(field)}</div>
           </Collapse>
         </>
       )}

@@ -3,7 +3,9 @@ import { Button, Group, Loader, SegmentedControl, Select, Stack, Table, Text, Te
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Generation } from "../../shared/protocol/artefact";
+import type { Metrics } from "../../shared/protocol/events";
 import { useArtefacts } from "../../stores/artefacts";
+import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatPercent, formatValue } from "../common/format";
 import { Section } from "../common/Page";
@@ -22,11 +24,13 @@ import {
 import "./results.css";
 
 const PAGE = 25;
+const NO_METRICS: Metrics = {};
 
 export function TextsView({ artefact }: { readonly artefact: string }) {
   const { t } = useTranslation();
   const texts = useArtefacts((state) => state.generations[artefact]);
   const seed = useArtefacts((state) => state.artefacts.find(({ id }) => id === artefact)?.seed ?? 0);
+  const metrics = useRuns((state) => state.runs.find((run) => run.artefact === artefact)?.metrics);
   const read = useArtefacts((state) => state.read);
   useEffect(() => void read(artefact), [read, artefact]);
   const comparison = useMemo(() => (texts?.status === "ready" ? compareTexts(texts.value) : null), [texts]);
@@ -34,13 +38,20 @@ export function TextsView({ artefact }: { readonly artefact: string }) {
   if (comparison === null) return <Loader size="sm" aria-label={t("results.loading")} />;
   return (
     <Stack gap="md">
-      <Summary comparison={comparison} seed={seed} />
+      <Summary comparison={comparison} seed={seed} metrics={metrics ?? NO_METRICS} />
       <Texts comparison={comparison} />
     </Stack>
   );
 }
 
-function Summary({ comparison, seed }: { readonly comparison: Comparison; readonly seed: number }) {
+interface SummaryProps {
+  readonly comparison: Comparison;
+  readonly seed: number;
+  /** Of the evaluation's run: what needs tokens, which the texts no longer have. */
+  readonly metrics: Metrics;
+}
+
+function Summary({ comparison, seed, metrics }: SummaryProps) {
   const { t } = useTranslation();
   const models = useMemo(() => summarise(comparison, seed), [comparison, seed]);
   return (
@@ -59,6 +70,7 @@ function Summary({ comparison, seed }: { readonly comparison: Comparison; readon
                 </Table.Th>
               ))}
               <Table.Th scope="col">{t("results.kl")}</Table.Th>
+              <Table.Th scope="col">{t("results.distinct")}</Table.Th>
               <Table.Th scope="col">{t("results.length")}</Table.Th>
               <Table.Th scope="col">{t("results.cut_off")}</Table.Th>
             </Table.Tr>
@@ -81,6 +93,7 @@ function Summary({ comparison, seed }: { readonly comparison: Comparison; readon
                   </Table.Td>
                 ))}
                 <Table.Td>{formatValue(one.kl, 3)}</Table.Td>
+                <Table.Td>{formatPercent(metrics[`${one.model}/distinct2`])}</Table.Td>
                 <Table.Td>{formatValue(one.length, 3)}</Table.Td>
                 <Table.Td>{formatPercent(one.cut_off)}</Table.Td>
               </Table.Tr>

@@ -58,6 +58,8 @@ export function RecordTab({ runId }: { readonly runId: string }) {
     { label: t("record.version"), value: record.version },
     { label: t("record.run_id"), value: <code>{runId}</code> },
   );
+  // The reward screen knows a run of one reward stage; every other configuration is a pipeline.
+  const lone = config.stages.length === 1 && config.stages[0]?.stage === "reward";
   const configText = `${JSON.stringify(config, null, 2)}\n`;
   return (
     <SimpleGrid cols={{ base: 1, md: 2 }} spacing="md">
@@ -77,7 +79,7 @@ export function RecordTab({ runId }: { readonly runId: string }) {
         actions={
           <Button
             component={Link}
-            to={`/reward/new?from=${encodeURIComponent(runId)}`}
+            to={`/${lone ? "reward" : "pipelines"}/new?from=${encodeURIComponent(runId)}`}
             variant="light"
             size="compact-md"
           >

@@ -47,5 +47,5 @@ export function useReferences(
 /** What PPO subtracts from every reward: set by hand, or measured and logged; null while unknown. */
 function rewardBaseline(stage: StageConfig | undefined, detail: RunDetail): number | null {
   if (stage?.stage !== "ppo") return null;
-  return stage.reward_baseline === "auto" ? detail.log.last("reward_baseline") : stage.reward_baseline;
+  return stage.reward_baseline === "auto" ? detail.log.last("objective/reward_baseline") : stage.reward_baseline;
 }

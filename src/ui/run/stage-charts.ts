@@ -87,7 +87,7 @@ export const STAGE_CHARTS: Readonly<Record<StageConfig["stage"], readonly ChartG
         log("objective/kl_coef"),
       ],
     },
-    { name: "value", charts: [log("loss/value_avg"), log("explained_variance"), log("val/clipfrac_avg")] },
+    { name: "value", charts: [log("loss/value_avg"), log("val/explained_variance"), log("val/clipfrac_avg")] },
     { name: "training", charts: [log("grad_norm"), log("learning_rate"), log("eps")] },
   ],
   dpo: [
@@ -118,7 +118,15 @@ export const STAGE_CHARTS: Readonly<Record<StageConfig["stage"], readonly ChartG
 };
 
 /** Columns of a series that are no metric to look at. */
-const BOOKKEEPING: ReadonlySet<string> = new Set(["step", "time", "epoch", "num_tokens", "episode", "lr"]);
+const BOOKKEEPING: ReadonlySet<string> = new Set([
+  "step",
+  "time",
+  "epoch",
+  "num_tokens",
+  "episode",
+  "lr",
+  "objective/reward_baseline",
+]);
 
 /** What the run logged beyond its stage's charts. */
 export function otherMetrics(stage: StageConfig["stage"], table: ChartTable, keys: readonly string[]): string[] {

@@ -1,18 +1,19 @@
 /** Every run of this browser, newest first. */
 import { ActionIcon, Anchor, Button, Loader, Table, Text, Tooltip } from "@mantine/core";
-import { IconPlus, IconTrash } from "@tabler/icons-react";
+import { IconChartLine, IconPlus, IconTrash } from "@tabler/icons-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import type { RunRecord } from "../../shared/protocol/run";
+import { type RunRecord, stageOf } from "../../shared/protocol/run";
 import { useRuns } from "../../stores/runs";
 import { ConfirmModal } from "../common/ConfirmModal";
 import { ErrorPanel } from "../common/ErrorPanel";
-import { formatBytes, formatPercent, formatValue } from "../common/format";
+import { formatBytes } from "../common/format";
 import { Page, Section } from "../common/Page";
 import { StateBadge } from "../common/StateBadge";
 import { StorageMeter } from "../common/StorageMeter";
 import { useFormat } from "../common/use-format";
+import { keyFigure } from "../pipeline/key-figure";
 import "./runs.css";
 
 export function RunsPage() {
@@ -33,9 +34,21 @@ export function RunsPage() {
       title={t("runs.title")}
       lead={t("runs.lead")}
       actions={
-        <Button component={Link} to="/reward/new" leftSection={<IconPlus size={16} aria-hidden />}>
-          {t("runs.new")}
-        </Button>
+        <>
+          {runs.length > 1 && (
+            <Button
+              component={Link}
+              to="/compare"
+              variant="default"
+              leftSection={<IconChartLine size={16} aria-hidden />}
+            >
+              {t("runs.compare")}
+            </Button>
+          )}
+          <Button component={Link} to="/pipelines" leftSection={<IconPlus size={16} aria-hidden />}>
+            {t("runs.new")}
+          </Button>
+        </>
       }
     >
       {loadError !== null && (
@@ -82,18 +95,7 @@ function RunTable({ runs, onRemove }: RunTableProps) {
   const format = useFormat();
   const storage = useRuns((state) => state.storage);
   const bytes = new Map(storage?.runs.map((entry) => [entry.run_id, entry.bytes]));
-  const columns = [
-    "name",
-    "state",
-    "accuracy",
-    "auc",
-    "ngram",
-    "seed",
-    "adapter",
-    "duration",
-    "created",
-    "size",
-  ] as const;
+  const columns = ["name", "stage", "state", "figure", "seed", "adapter", "duration", "created", "size"] as const;
   return (
     <div className="ng-section ng-runs">
       <Table.ScrollContainer
@@ -119,6 +121,7 @@ function RunTable({ runs, onRemove }: RunTableProps) {
                     {run.config.name}
                   </Anchor>
                 </Table.Th>
+                <Table.Td>{t(`stages.${stageOf(run).stage}`)}</Table.Td>
                 <Table.Td>
                   <StateBadge state={run.state} />
                   <Text size="xs" c="dimmed">
@@ -128,9 +131,9 @@ function RunTable({ runs, onRemove }: RunTableProps) {
                     })}
                   </Text>
                 </Table.Td>
-                <Table.Td fw={600}>{formatPercent(run.metrics.test_accuracy ?? run.metrics.eval_accuracy)}</Table.Td>
-                <Table.Td>{formatValue(run.metrics.test_auc ?? run.metrics.eval_auc)}</Table.Td>
-                <Table.Td>{formatPercent(run.metrics.ngram_accuracy)}</Table.Td>
+                <Table.Td fw={600}>
+                  {keyFigure(stageOf(run).stage, (key) => run.metrics[key] ?? null, t) || "–"}
+                </Table.Td>
                 <Table.Td>{run.config.seed}</Table.Td>
                 <Table.Td className="ng-runs-adapter" title={run.adapter}>
                   {run.adapter || "–"}
