@@ -67,7 +67,11 @@ describe("a run from start to end", () => {
     });
     const desk = newDesk();
     await desk.run(gpu, config);
-    const base = await loadBase(model, config, { slot: "base", head: { kind: "reward", num_labels: 1 } });
+    const base = await loadBase(model, config, {
+      slot: "base",
+      head: { kind: "reward", num_labels: 1 },
+      adapter: null,
+    });
     const { train, validation, test } = await readSplits(tinyData, base.tokenizer, {
       maxLength: 32,
       rows: null,
