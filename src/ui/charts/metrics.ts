@@ -79,7 +79,7 @@ const FORMATS: Readonly<Record<Written, Pick<MetricStyle, "format" | "formatTick
   percent: { format: (value) => formatPercent(value), formatTick: (value) => formatPercent(value, 0) },
   value: { format: (value) => formatValue(value, 3), formatTick },
   exact: { format: (value) => formatValue(value), formatTick },
-  count: { format: (value) => formatValue(Math.round(value), 6), formatTick },
+  count: { format: (value) => Math.round(value).toLocaleString("en-US"), formatTick },
 };
 
 const UNKNOWN: MetricStyle = { ...FORMATS.value, range: around };

@@ -23,10 +23,15 @@ import { StageForm } from "./StageForm";
 const MAX_STAGES = 16;
 const DEFAULT_TEMPLATE: RunConfig = TEMPLATES["positive-reviews"];
 
+/** Another address is another draft: what was typed for the one before does not stay. */
 export function EditorPage() {
+  const [query] = useSearchParams();
+  return <Editor key={query.toString()} query={query} />;
+}
+
+function Editor({ query }: { readonly query: URLSearchParams }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
-  const [query] = useSearchParams();
   const runs = useRuns((state) => state.runs);
   const pipelines = usePipelines((state) => state.pipelines);
   const { create, run: runPipeline } = usePipelines.getState();

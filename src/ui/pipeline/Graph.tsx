@@ -141,8 +141,8 @@ function Node({ stage, number, placed, selected, onSelect, facts }: NodeProps) {
         {stage.id} → {output}
       </span>
       <span className="ng-node-foot">
-        {facts.state}
         <span className="ng-numeric ng-node-figure">{facts.figure}</span>
+        {facts.state}
       </span>
       {facts.progress !== null && (
         <span className="ng-node-bar" aria-hidden>

@@ -6,11 +6,11 @@ import { BASE_SLOT, type StageConfig } from "../../shared/protocol/config";
 import { slotsOf } from "../../shared/protocol/pipeline-slots";
 
 export const NODE_WIDTH = 162;
-export const NODE_HEIGHT = 84;
+export const NODE_HEIGHT = 96;
 export const BASE_HEIGHT = 34;
 const LANE = 12;
 const GAP_X = 14;
-const GAP_Y = 44;
+const GAP_Y = 40;
 
 export interface Placed {
   readonly id: string;

@@ -62,7 +62,8 @@ export function useStageFacts(pipeline: PipelineRecord): (stage: StageConfig) =>
       pipeline.config.stages.map((stage): [string, NodeFacts] => {
         const progress = progressOf(pipeline, stage.id, runs, details);
         const { state, step, total, detail } = progress;
-        const begun = state !== "waiting" && state !== "queued" && total > 0;
+        // A bar only while it moves: a finished stage says so.
+        const begun = state !== "waiting" && state !== "queued" && state !== "finished" && total > 0;
         const alarms =
           detail === undefined ? [] : checkAlarms(alarmInput(stage, detail)).filter(({ active }) => active);
         return [

@@ -110,7 +110,8 @@ function isEvaluating(record: RunRecord, detail: RunDetail): boolean {
   if (!("eval_steps" in stage)) return false;
   const every = stage.eval_steps;
   const due = detail.step > 0 && (detail.step % every === 0 || detail.step === detail.prepared?.total_steps);
-  return record.state === "running" && due && (detail.eval.last("step") ?? 0) < detail.step;
+  const measured = Math.max(detail.eval.last("step") ?? 0, detail.texts.at(-1)?.step ?? 0);
+  return record.state === "running" && due && measured < detail.step;
 }
 
 /** Seconds of training: what the record says, plus, while the run goes on, the time since the record said so. */
