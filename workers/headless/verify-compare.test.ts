@@ -5,13 +5,18 @@ const one = (ours: number[] | undefined, expected: number[]) => [{ name: "t", ou
 
 describe("comparison", () => {
   it("measures absolute, relative and relative L2 deviations", () => {
-    expect(deviation([1, 2.5], [1, 2])).toEqual({ absolute: 0.5, relative: 0.25, relative_l2: 0.5 / Math.sqrt(5) });
+    expect(deviation([1, 2.5], [1, 2])).toEqual({
+      absolute: 0.5,
+      relative: 0.25,
+      mixed: 0.25,
+      relative_l2: 0.5 / Math.sqrt(5),
+    });
     expect(deviation([0.25], [0])).toMatchObject({
       absolute: 0.25,
       relative: 0.25,
       relative_l2: Number.POSITIVE_INFINITY,
     });
-    expect(deviation([0, 0], [0, 0])).toEqual({ absolute: 0, relative: 0, relative_l2: 0 });
+    expect(deviation([0, 0], [0, 0])).toEqual({ absolute: 0, relative: 0, mixed: 0, relative_l2: 0 });
   });
 
   it("applies each group's tolerance on its own side", () => {
