@@ -133,7 +133,8 @@ test("a lost GPU keeps the last checkpoint and offers to resume", async ({ page,
 });
 
 test("a full storage ends the run with the way out and keeps what is there", async ({ page, baseURL, complaints }) => {
-  await startSmallRun(page, { max_steps: 60 });
+  // Long enough that what is left after the resume is not over before anybody has looked.
+  await startSmallRun(page, { max_steps: 600 });
   await expectStep(page, 3);
   const session = await page.context().newCDPSession(page);
   const origin = new URL(baseURL ?? "").origin;
