@@ -118,7 +118,10 @@ def length_control(rng: np.random.Generator) -> list[dict[str, Any]]:
         design = sm.add_constant(np.tanh(differences / differences.std()))
         fit = sm.GLM(scores, design, family=sm.families.Binomial()).fit(tol=1e-14, maxiter=200)
         low, high = fit.conf_int()[0]
-        expit = lambda x: float(1 / (1 + np.exp(-x)))  # noqa: E731
+
+        def expit(x: float) -> float:
+            return float(1 / (1 + np.exp(-x)))
+
         cases.append({
             "scores": scores.tolist(), "differences": differences.tolist(), "slope": float(fit.params[1]),
             "win_rate": expit(fit.params[0]), "low": expit(low), "high": expit(high),
@@ -198,7 +201,10 @@ def verdict(votes: list[dict]) -> dict[str, Any]:
     left = sum(vote["choice"] == "left" for vote in given)
     sided = left + sum(vote["choice"] == "right" for vote in given)
     decided = a + b
-    interval = lambda method: list(proportion_confint(b, decided, method=method)) if decided else None  # noqa: E731
+
+    def interval(method: str) -> list[float] | None:
+        return list(proportion_confint(b, decided, method=method)) if decided else None
+
     exact = interval("beta")
     if exact and b == 0:
         exact[0] = 0.0

@@ -55,7 +55,10 @@ def ragged(values: Tensor, mask: Tensor) -> list[float]:
 def mathematics() -> dict[str, Any]:
     """Inputs and results of the pure functions of engine/train/rl."""
     generator = torch.Generator().manual_seed(7)
-    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
     lengths = torch.tensor([6, 3, 1, 5, 2])
     mask = (torch.arange(6)[None] < lengths[:, None]).double()
     finished = torch.tensor([False, True, True, True, False])
@@ -195,7 +198,10 @@ def ppo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
     kl = token_kl("k3", before["logprobs"], reference) * mask
     values = before["values"] * mask
     # Texts begin at different columns: shift each to the left, as responses are laid out in TRL.
-    left = lambda x: shift_left(x, mask)  # noqa: E731
+
+    def left(x: Tensor) -> Tensor:
+        return shift_left(x, mask)
+
     valid = left(torch.ones_like(mask))
     rewards = token_rewards(left(kl), c["kl_coef"], scores, valid)
     advantages, returns = advantages_of(rewards, left(values), valid, c["gamma"], c["lam"])
@@ -235,7 +241,10 @@ def dpo_update(tensors: dict[str, Tensor]) -> dict[str, Any]:
     """Two DPO steps on fixed pairs."""
     policy = Policy()
     texts = dpo_texts()
-    summed = lambda side: (policy(*texts[side][:2], 1.0)["logprobs"] * texts[side][2]).sum(1)  # noqa: E731
+
+    def summed(side: str) -> Tensor:
+        return (policy(*texts[side][:2], 1.0)["logprobs"] * texts[side][2]).sum(1)
+
     with torch.no_grad(), policy.model.disable_adapter():
         reference = {f"reference_{side}": summed(side) for side in texts}
     optimizer = adamw(policy)
@@ -302,7 +311,10 @@ def compare_with_trl() -> dict[str, float]:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=words, eos_token="<eos>", pad_token="<pad>", padding_side="right"
     )
-    spell = lambda ids: "".join(f" {names[token]}" for token in ids)  # noqa: E731
+
+    def spell(ids: list[int]) -> str:
+        return "".join(f" {names[token]}" for token in ids)
+
     chosen, rejected = (rows(*texts[side][:2]) for side in ("chosen", "rejected"))
     # TRL closes completions with EOS itself.
     pairs = [
