@@ -124,7 +124,7 @@ class PpoStage implements StageBody {
       truncated_rows: 0,
       baselines: null,
       adapter: input.gpu.adapterName,
-      gpu_bytes: trainer.memory.bytes + generator.bytes,
+      gpu_bytes: trainer.memory.bytes + generator.bytes + scorer.bytes,
     });
     if (!checkpoint) return;
     await guard.wait(trainer.importState(checkpoint.tensors));

@@ -101,6 +101,11 @@ export class RewardScorer {
     });
   }
 
+  /** GPU memory it allocates. */
+  get bytes(): number {
+    return this.trainer.memory.bytes;
+  }
+
   destroy(): void {
     this.trainer.destroy();
   }
