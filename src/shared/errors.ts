@@ -48,10 +48,27 @@ export const ERROR_CODES = [
   "run.no_checkpoint",
   // details: step, checkpoint_step (null before the first): the tab was closed or the worker died in mid-run
   "run.interrupted",
+  // details: step, checkpoint_step: a stage process on a worker was ended from outside, mostly for want of memory
+  "run.killed",
+  // remote workers. details: none; theirs, ours; problem; bytes, allowed; file, reason
+  "worker.token",
+  "worker.schema",
+  "worker.bad_message",
+  "worker.too_large",
+  "worker.file_refused",
   // verify
   "case.invalid",
   // people's votes. details: session, path, problem; file, line, field, problem; file, line, found; file
   "rating.invalid",
+  // id: no such session or bundle here
+  "rating.not_found",
+  // texts to rate. file, line, field; file, other, prompt
+  "rating.bad_text",
+  "rating.unpaired",
+  // bundles and their votes. file, field; file; file, rater
+  "rating.bad_file",
+  "rating.foreign",
+  "rating.duplicate",
   "votes.bad_line",
   "votes.models",
   "votes.empty",
