@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunConfig } from "../../src/shared/protocol/config";
 import { TEMPLATES } from "../../src/shared/protocol/defaults";
+import { openDawn } from "../engine/gpu/dawn";
 import { tinyData, tinyModel } from "../engine/train/tiny";
+import { generate } from "./generate";
 import { type RunOptions, runCommand } from "./run";
 
 const TOKENIZER = fileURLToPath(new URL("../../public/models/nagi-base/", import.meta.url));
@@ -132,5 +134,24 @@ describe("nagi run of a pipeline", () => {
     expect(again.code).toBe(0);
     expect(again.lines.filter((line) => line.endsWith("finished before"))).toHaveLength(5);
     await expect(run({ from: "dpo" })).rejects.toMatchObject({ code: "config.invalid" });
+  });
+
+  it("leaves an adapter and a merged model that write the same", async () => {
+    const gpu = await openDawn();
+    try {
+      const write = (model: string, adapter: string | null) =>
+        generate(gpu, {
+          model,
+          adapter,
+          prompts: ["とても"],
+          generation: { max_new_tokens: 8, temperature: 0, top_k: 0, top_p: 1 },
+          seed: 0,
+        });
+      const merged = await write(at("out", "stages", "merge", "model"), null);
+      expect(merged[0]?.tokens).toBeGreaterThan(0);
+      expect(await write(at("model"), at("out", "stages", "sft", "adapter"))).toEqual(merged);
+    } finally {
+      gpu.destroy();
+    }
   });
 });
