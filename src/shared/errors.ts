@@ -72,6 +72,22 @@ export const ERROR_CODES = [
   "votes.bad_line",
   "votes.models",
   "votes.empty",
+  // live rating over a relay. details: code; rater; problem; number, problem; what, limit
+  "live.no_relay",
+  "live.hosts_local",
+  "live.unreachable",
+  "live.unknown_code",
+  "live.not_live",
+  "live.name_taken",
+  "live.too_many_tries",
+  "live.closed",
+  "live.elsewhere",
+  "live.bad_message",
+  "live.bad_vote",
+  "live.full",
+  // workers behind a relay. code: the relay's part of the pairing code
+  "relay.unknown_code",
+  "relay.away",
   "internal",
 ] as const;
 
