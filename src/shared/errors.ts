@@ -41,6 +41,8 @@ export const ERROR_CODES = [
   "artefact.not_found",
   "artefact.wrong_kind",
   "artefact.in_use",
+  // name, worker: its files are on a worker that does not answer now
+  "artefact.elsewhere",
   // runs
   "run.not_found",
   "run.bad_command",
@@ -56,6 +58,10 @@ export const ERROR_CODES = [
   "worker.bad_message",
   "worker.too_large",
   "worker.file_refused",
+  // url, problem; worker; needed, available (bytes)
+  "worker.unreachable",
+  "worker.unknown",
+  "worker.does_not_fit",
   // verify
   "case.invalid",
   // people's votes. details: session, path, problem; file, line, field, problem; file, line, found; file
