@@ -200,8 +200,12 @@ export const DEFAULT_RUN: RunConfig = {
   stages: [DEFAULT_REWARD_STAGE],
 };
 
-/** Enough to see it work, on a laptop's two cores in minutes. */
-const TUTORIAL = { num_train_epochs: 2, eval_steps: 100, save_steps: 100, logging_steps: 5 };
+/** Enough to see it work, in less than 20 minutes on two cores without a GPU: docs/tutorial-results.md. */
+const TUTORIAL = {
+  sft: { num_train_epochs: 1, max_steps: 32, eval_steps: 16, save_steps: 16 },
+  reward: { num_train_epochs: 1, eval_steps: 70, save_steps: 70, logging_steps: 2 },
+  ppo: { total_episodes: 1024, eval_steps: 4, save_steps: 4 },
+};
 
 /** Starting points of a pipeline, by the name in the studio's catalogue. */
 export const TEMPLATES = {
@@ -210,11 +214,11 @@ export const TEMPLATES = {
     ...DEFAULT_RUN,
     name: "positive-reviews",
     stages: [
-      { ...DEFAULT_SFT_STAGE, ...TUTORIAL },
-      { ...DEFAULT_REWARD_STAGE, ...TUTORIAL, rows: { part: 0, of: 2 } },
-      { ...DEFAULT_REWARD_STAGE, ...TUTORIAL, id: "judge", rows: { part: 1, of: 2 } },
+      { ...DEFAULT_SFT_STAGE, ...TUTORIAL.sft },
+      { ...DEFAULT_REWARD_STAGE, ...TUTORIAL.reward, rows: { part: 0, of: 2 } },
+      { ...DEFAULT_REWARD_STAGE, ...TUTORIAL.reward, id: "judge", rows: { part: 1, of: 2 } },
       { ...DEFAULT_MERGE_STAGE, adapter: "sft" },
-      { ...DEFAULT_PPO_STAGE, model: "merge", reward_model: "reward" },
+      { ...DEFAULT_PPO_STAGE, ...TUTORIAL.ppo, model: "merge", reward_model: "reward" },
       { ...DEFAULT_EVALUATE_STAGE, models: ["merge", "ppo"], reward_models: ["reward", "judge"] },
     ],
   },
