@@ -68,7 +68,7 @@ module.exports = {
     layer("clients", "^src/clients/", ["^src/(clients|shared)/"]),
     layer("stores-know-client-interfaces", "^src/stores/", [
       "^src/(stores|persist|shared)/",
-      "^src/clients/backend\\.ts$",
+      "^src/clients/(backend|figures|live)\\.ts$",
     ]),
     layer("i18n", "^src/i18n/", ["^src/(i18n|shared)/"]),
     layer("ui", "^src/ui/", ["^src/(ui|stores|i18n|shared)/"]),
@@ -89,7 +89,10 @@ module.exports = {
     {
       name: "no-node-in-the-browser",
       severity: "error",
-      from: { path: "^(src|workers)/", pathNot: [TEST, "^workers/headless/", "^workers/engine/gpu/dawn\\.ts$"] },
+      from: {
+        path: "^(src|workers)/",
+        pathNot: [TEST, "^workers/(headless|relay)/", "^workers/engine/gpu/dawn\\.ts$"],
+      },
       to: { dependencyTypes: ["core"] },
     },
 
@@ -122,8 +125,16 @@ module.exports = {
 
     // runtimes
     layer("train-worker", "^workers/train/", ["^workers/(train|engine)/", "^src/shared/"]),
+    layer("figures-worker", "^workers/figures/", ["^workers/figures/", "^src/shared/"]),
     layer("infer-worker", "^workers/infer/", ["^workers/(infer|engine)/", "^src/shared/"]),
     layer("headless", "^workers/headless/", ["^workers/(headless|engine)/", "^src/shared/"]),
+    layer("relay-knows-no-engine", "^workers/relay/", ["^workers/relay/", "^src/shared/"]),
+    {
+      name: "only-the-relay-serves-websockets",
+      severity: "error",
+      from: { path: "^(src|workers)/", pathNot: [TEST, "^workers/relay/"] },
+      to: { path: "node_modules/(@types/)?ws/" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -8,7 +8,10 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /** Tests that need a GPU adapter; they run one file at a time and fail without one. */
 const gpuTests = ["workers/**/*.gpu.test.ts"];
 
-export default defineConfig(({ isSsrBuild }) => ({
+/** Native code stays outside of the bundles for Node; ws works without its two accelerators. */
+const outside = ["webgpu", "@xenova/transformers", "bufferutil", "utf-8-validate"];
+
+export default defineConfig(({ isSsrBuild, mode }) => ({
   plugins: [react()],
   publicDir: isSsrBuild ? false : "public",
   // The server behind `npm start` replaces it in every response (.ci/serve.mjs).
@@ -18,15 +21,15 @@ export default defineConfig(({ isSsrBuild }) => ({
   worker: { format: "es" },
   build: isSsrBuild
     ? {
-        // The nagi command line: one bundle for Node. What holds native code stays outside.
-        outDir: "dist/headless",
+        // One bundle for Node: the nagi command line or, with --mode relay, what `npm start -- --relay` loads.
+        outDir: mode === "relay" ? "dist/relay" : "dist/headless",
         emptyOutDir: true,
         target: "node20",
         minify: false,
         sourcemap: true,
         rolldownOptions: {
-          input: { main: path("workers/headless/main.ts") },
-          external: ["webgpu", "@xenova/transformers"],
+          input: { main: path(mode === "relay" ? "workers/relay/main.ts" : "workers/headless/main.ts") },
+          external: outside,
           // One file: a build may be replaced while an older one still runs.
           output: { codeSplitting: false, entryFileNames: "main.js" },
         },
@@ -39,8 +42,8 @@ export default defineConfig(({ isSsrBuild }) => ({
         assetsInlineLimit: 0,
         chunkSizeWarningLimit: 1500,
       },
-  // In tests packages stay packages: only the command line's build bundles them.
-  ...(isSsrBuild ? { ssr: { noExternal: true as const, external: ["webgpu", "@xenova/transformers"] } } : {}),
+  // In tests packages stay packages: only the builds for Node bundle them.
+  ...(isSsrBuild ? { ssr: { noExternal: true as const, external: outside } } : {}),
   server: {
     headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
   },

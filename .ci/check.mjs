@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { root, run, say, sourceFiles } from "./lib.mjs";
 
 const MAX_LINES = 400;
-const PROJECTS = ["src", "src/tsconfig.test.json", "workers", "workers/headless", "e2e"];
+const PROJECTS = ["src", "src/tsconfig.test.json", "workers", "workers/headless", "workers/relay", "e2e"];
 
 const node = (script, ...args) =>
   run(process.execPath, [join(root, "node_modules", script), ...args], { capture: true });

@@ -28,6 +28,9 @@ const CASES = [
   ["workers/engine/io/b.ts", "../../../src/shared/leaf", null],
   ["workers/train/a.ts", "../headless/leaf", "train-worker"],
   ["workers/headless/a.ts", "../train/leaf", "headless"],
+  ["workers/relay/a.ts", "../engine/train/leaf", "relay-knows-no-engine"],
+  ["workers/relay/b.ts", "../../src/shared/leaf", null],
+  ["workers/relay/node.ts", "node:fs", null],
   ["workers/train/b.ts", "../engine/gpu/dawn", "dawn-is-for-node"],
   ["workers/engine/data/node.ts", "node:fs", "no-node-in-the-browser"],
 ];

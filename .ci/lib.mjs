@@ -145,11 +145,17 @@ const BUILDS = {
     main: "main.js",
     args: ["--ssr"],
   },
+  relay: {
+    sources: ["src/shared", "workers/relay", "vite.config.ts", "package-lock.json"],
+    main: "main.js",
+    args: ["--ssr", "--mode", "relay"],
+  },
 };
 
 /**
- * Builds `dist/app` or `dist/headless` where the sources changed since. The old build stays until the new one is whole.
- * @param {"app" | "headless"} name
+ * Builds `dist/app`, `dist/headless` or `dist/relay` where the sources changed since. The old build stays until the new
+ * one is whole.
+ * @param {"app" | "headless" | "relay"} name
  * @returns {Promise<string>} the folder
  */
 export async function ensureBuilt(name) {

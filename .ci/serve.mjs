@@ -1,12 +1,13 @@
 /**
- * The static server behind `npm start`: localhost only, cross-origin isolated, with a strict content security policy.
- * Serves one folder; a path without a file extension that does not exist is the single page's.
+ * The static server behind `npm start`: localhost only unless told otherwise, cross-origin isolated, with a strict content
+ * security policy. Serves one folder; a path without a file extension that does not exist is the single page's.
  */
 import { randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, realpath, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, sep } from "node:path";
+import { hostCheck, isAny } from "./hosts.mjs";
 
 const MIME = {
   ".html": "text/html; charset=utf-8",
@@ -46,7 +47,8 @@ export function contentSecurityPolicy(nonce) {
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self'",
     `style-src 'self' 'nonce-${nonce}'`,
-    "connect-src 'self'",
+    // Remote workers and relays are wherever their owner says.
+    "connect-src 'self' ws: wss:",
     "img-src 'self' data: blob:",
     "font-src 'self'",
     "manifest-src 'self'",
@@ -124,9 +126,11 @@ async function findFile(root, request) {
   return null;
 }
 
-const LOCAL_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
+/** The short link of a live rating, as a page of the studio. */
+const LIVE_LINK = /^\/live\/([A-Za-z0-9-]{1,40})\/?$/;
 
-async function respond(root, request, response) {
+/** @param {{ root: string, hostAllowed: (header: string | undefined) => boolean, relay: boolean }} site */
+async function respond({ root, hostAllowed, relay }, request, response) {
   const nonce = randomBytes(16).toString("base64");
   const headers = commonHeaders(nonce);
   const refuse = (status, text, extra = {}) => {
@@ -140,9 +144,31 @@ async function respond(root, request, response) {
     response.end(request.method === "HEAD" ? undefined : body);
   };
   // A page elsewhere whose name was pointed at this machine must not read the answers.
-  if (!LOCAL_HOST.test(request.headers.host ?? "")) return refuse(403, "Forbidden: open it as localhost");
+  if (!hostAllowed(request.headers.host)) return refuse(403, "Forbidden: open it as localhost");
   if (request.method !== "GET" && request.method !== "HEAD")
     return refuse(405, "Method Not Allowed", { Allow: "GET, HEAD" });
+  const code = LIVE_LINK.exec((request.url ?? "").replace(/[?#].*$/s, ""))?.[1];
+  if (code !== undefined) {
+    response.writeHead(302, {
+      ...headers,
+      Location: `/#/live/${code}`,
+      "Cache-Control": "no-store",
+      "Content-Length": 0,
+    });
+    response.end();
+    return;
+  }
+  if (request.url === "/relay.json") {
+    const body = JSON.stringify({ relay });
+    response.writeHead(200, {
+      ...headers,
+      "Content-Type": MIME[".json"],
+      "Cache-Control": "no-store",
+      "Content-Length": Buffer.byteLength(body),
+    });
+    response.end(request.method === "HEAD" ? undefined : body);
+    return;
+  }
   const file = await findFile(root, request);
   if (file === null) return refuse(404, "Not Found");
 
@@ -193,20 +219,34 @@ function listen(server, port, host) {
   });
 }
 
+/** Where to listen: first what must work, then what this machine may not have. */
+function listeners(host) {
+  if (host === null) return [["127.0.0.1"], ["::1"]];
+  if (isAny(host)) return [[host], host === "::" ? [] : ["::1"]];
+  // The studio itself needs localhost: browsers give WebGPU to safe addresses only.
+  return [[host], ["127.0.0.1", "::1"]];
+}
+
 /**
- * Serves `folder` on 127.0.0.1 and, where the machine has it, on ::1.
- * @param {{ folder: string, port: number, tries?: number }} options `tries` ports upwards from `port`; port 0: any free one
+ * Serves `folder` on 127.0.0.1 and, where the machine has it, on ::1; with `host` also there.
+ * @param {{ folder: string, port: number, tries?: number, host?: string | null, publicUrl?: string | null,
+ *   relay?: { attach(server: import("node:http").Server): void } | null }} options `tries` ports upwards from `port`;
+ *   port 0: any free one
  * @returns {Promise<{ port: number, close: () => Promise<void> }>}
  */
-export async function serve({ folder, port, tries = 1 }) {
-  const root = await realpath(folder);
-  const create = () =>
-    createServer((request, response) => {
-      respond(root, request, response).catch(() => {
+export async function serve({ folder, port, tries = 1, host = null, publicUrl = null, relay = null }) {
+  const site = { root: await realpath(folder), hostAllowed: hostCheck({ host, publicUrl }), relay: relay !== null };
+  const create = () => {
+    const server = createServer((request, response) => {
+      respond(site, request, response).catch(() => {
         if (!response.headersSent) response.writeHead(500, commonHeaders(""));
         response.end();
       });
     });
+    relay?.attach(server);
+    return server;
+  };
+  const [needed, wanted] = listeners(host);
   for (let attempt = 0; ; attempt++) {
     const servers = [];
     const close = () =>
@@ -220,12 +260,17 @@ export async function serve({ folder, port, tries = 1 }) {
         ),
       );
     try {
-      servers.push(await listen(create(), port === 0 ? 0 : port + attempt, "127.0.0.1"));
-      const bound = servers[0].address().port;
-      try {
-        servers.push(await listen(create(), bound, "::1"));
-      } catch (error) {
-        if (error.code === "EADDRINUSE") throw error; // someone else's page would answer at localhost
+      let bound = port === 0 ? 0 : port + attempt;
+      for (const name of needed) {
+        servers.push(await listen(create(), bound, name));
+        bound = servers[0].address().port;
+      }
+      for (const name of wanted) {
+        try {
+          servers.push(await listen(create(), bound, name));
+        } catch (error) {
+          if (error.code === "EADDRINUSE" && !isAny(host ?? "")) throw error; // someone else's page would answer at localhost
+        }
       }
       return { port: bound, close: async () => void (await close()) };
     } catch (error) {
