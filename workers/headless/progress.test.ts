@@ -60,8 +60,35 @@ describe("Progress", () => {
   it("reports test figures where there are some, else validation", () => {
     const progress = new Progress(() => 0);
     const of = (metrics: Record<string, number>) =>
-      progress.lines({ type: "result", step: 1, metrics, calibration: [], samples: [], notes: [] })[0];
+      progress.lines({
+        type: "result",
+        step: 1,
+        metrics: { ngram_accuracy: 0.7, ...metrics },
+        calibration: [],
+        samples: [],
+        notes: [],
+      })[0];
     expect(of({ test_accuracy: 0.9, eval_accuracy: 0.8 })).toContain("test: accuracy 0.900");
     expect(of({ eval_accuracy: 0.8 })).toContain("validation: accuracy 0.800");
+  });
+
+  it("says of each stage what the stage has", () => {
+    const progress = new Progress(() => 0);
+    progress.lines({ ...prepared, baselines: null });
+    const [log] = progress.lines({ type: "log", step: 1, metrics: { "objective/scores": 1.5, "objective/kl": 0.25 } });
+    expect(log).toContain("objective/scores 1.500  objective/kl 0.250");
+    expect(log).not.toContain("loss");
+    expect(log).not.toContain("accuracy");
+    const [evaluation] = progress.lines({ type: "eval", step: 1, metrics: { eval_loss: 2, eval_perplexity: 7.389 } });
+    expect(evaluation).toBe("step 1: eval_loss 2.000  eval_perplexity 7.389");
+    const result = {
+      type: "result",
+      step: 1,
+      metrics: { eval_kl: 1 },
+      calibration: [],
+      samples: [],
+      notes: [],
+    } as const;
+    expect(progress.lines(result)).toEqual([]);
   });
 });

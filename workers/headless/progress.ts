@@ -14,6 +14,26 @@ const number = (value: number | null | undefined, digits: number): string =>
 
 const share = (metrics: Metrics, key: string): string => number(metrics[key], 3);
 
+/** What a line says of a stage's figures, in this order, as far as the stage has them. */
+const LOGGED = ["loss", "objective/scores", "objective/rlhf_reward", "objective/kl", "rewards/margins"];
+const EVALUATED = [
+  "eval_loss",
+  "eval_perplexity",
+  "eval_accuracy",
+  "eval_auc",
+  "eval_rewards/accuracies",
+  "eval_scores",
+  "eval_kl",
+  "eval_distinct2",
+  "eval_response_length",
+];
+
+const listed = (metrics: Metrics, keys: readonly string[]): string =>
+  keys
+    .filter((key) => metrics[key] !== undefined)
+    .map((key) => `${key} ${share(metrics, key)}`)
+    .join("  ");
+
 /** Turns events into lines; keeps what later lines need (totals, the last accuracy, the pace). */
 export class Progress {
   private total = 0;
@@ -54,8 +74,7 @@ export class Progress {
       case "eval":
         this.accuracy = event.metrics.eval_accuracy ?? null;
         return [
-          `step ${event.step}: eval_loss ${share(event.metrics, "eval_loss")}  eval_accuracy ${share(event.metrics, "eval_accuracy")}` +
-            `  eval_auc ${share(event.metrics, "eval_auc")}  (${this.baseline})`,
+          `step ${event.step}: ${listed(event.metrics, EVALUATED)}${this.baseline === "" ? "" : `  (${this.baseline})`}`,
         ];
       case "samples":
         return event.texts.map(({ prompt, text }) => `step ${event.step}: ${prompt}|${text}`);
@@ -73,13 +92,14 @@ export class Progress {
     const done = step - (this.start?.step ?? 0);
     const left = this.start && done > 0 ? ((this.clock() - this.start.time) / 1000 / done) * (this.total - step) : 0;
     return (
-      `step ${step}/${this.total}  loss ${share(metrics, "loss")}  grad_norm ${number(metrics.grad_norm, 2)}` +
+      `step ${step}/${this.total}  ${listed(metrics, LOGGED)}  grad_norm ${number(metrics.grad_norm, 2)}` +
       `  lr ${rate === null || rate === undefined ? "-" : rate.toExponential(2)}  ${number(metrics.tokens_per_second, 0)} tokens/s` +
-      `  accuracy ${number(this.accuracy, 3)}  left ${duration(left)}`
+      `${this.accuracy === null ? "" : `  accuracy ${number(this.accuracy, 3)}`}  left ${duration(left)}`
     );
   }
 
   private resultLines(metrics: Metrics): string[] {
+    if (metrics.ngram_accuracy === undefined) return [];
     const split = metrics.test_accuracy === undefined ? "eval" : "test";
     return [
       `${split === "eval" ? "validation" : "test"}: accuracy ${share(metrics, `${split}_accuracy`)}  auc ${share(metrics, `${split}_auc`)}` +
