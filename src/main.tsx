@@ -6,7 +6,9 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
 import { provideBackend } from "./clients/backend";
+import { provideFigures } from "./clients/figures";
 import { createLocalBackend } from "./clients/local";
+import { createLocalFigures } from "./clients/local-figures";
 import { createI18n } from "./i18n";
 import { useArtefacts } from "./stores/artefacts";
 import { useDatasets } from "./stores/datasets";
@@ -22,6 +24,7 @@ const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"
 Object.assign(globalThis, { __webpack_nonce__: nonce });
 
 provideBackend(createLocalBackend({ onCrash: () => void useRuns.getState().load() }));
+provideFigures(createLocalFigures());
 await useSettings.getState().load();
 await createI18n(useSettings.getState().language);
 
