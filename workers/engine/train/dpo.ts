@@ -14,7 +14,16 @@ import { adapterFiles } from "./output";
 import { type PairLogps, preferenceMetrics } from "./rl/preference";
 import { cursorState } from "./sampler";
 import type { StageInput, StageOutcome } from "./stage";
-import { type Ended, optimizerOf, runBody, type StageBody, StageRun, totalSteps, trainSteps } from "./stage-run";
+import {
+  type Ended,
+  optimizerOf,
+  runBody,
+  type StageBody,
+  StageRun,
+  totalSteps,
+  trainedFigures,
+  trainSteps,
+} from "./stage-run";
 import { type Extent, stageState } from "./state";
 import { TextSamples } from "./text-samples";
 import { type PackedBatch, type StepResult, Trainer } from "./trainer";
@@ -113,7 +122,7 @@ class DpoStage implements StageBody {
   }
 
   async conclude(): Promise<void> {
-    const { config, progress, total_steps, input, guard } = this.run;
+    const { config, progress, input, guard } = this.run;
     const { base, sampler, trainer, truncated } = this.ready();
     // A run that is resumed after its last step has weights but no evaluation.
     const evaluation = this.evaluation ?? (await this.evaluate(progress.step));
@@ -123,10 +132,7 @@ class DpoStage implements StageBody {
     this.run.finish(
       {
         ...evaluation,
-        train_loss: progress.total_loss / total_steps,
-        train_runtime: progress.train_seconds,
-        num_tokens: progress.num_tokens,
-        epoch: progress.step / sampler.steps_per_epoch,
+        ...trainedFigures(this.run, sampler.steps_per_epoch),
         truncated_rows: truncated,
       },
       {},

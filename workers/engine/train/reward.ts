@@ -18,7 +18,16 @@ import { pick, readSplits, type Split, type Splits } from "./rows";
 import { batchLimits, Sampler, samplerState } from "./sampler";
 import { type RewardReader, readRewards } from "./score";
 import type { StageInput, StageOutcome } from "./stage";
-import { type Ended, optimizerOf, runBody, type StageBody, StageRun, totalSteps, trainSteps } from "./stage-run";
+import {
+  type Ended,
+  optimizerOf,
+  runBody,
+  type StageBody,
+  StageRun,
+  totalSteps,
+  trainedFigures,
+  trainSteps,
+} from "./stage-run";
 import { type Extent, rewardState } from "./state";
 import { stream } from "./streams";
 import { Trainer } from "./trainer";
@@ -137,7 +146,7 @@ class RewardStage implements StageBody {
 
   /** The test rows, the model as others load it, and everything that is said once. */
   async conclude(): Promise<void> {
-    const { config, progress, total_steps, input } = this.run;
+    const { config, progress, input } = this.run;
     const { base, splits, baselines, sampler, trainer, truncated_rows } = this.ready();
     // A run that is resumed after its last step has weights but no evaluation.
     const evaluation = this.evaluation ?? (await this.evaluate(progress.step));
@@ -155,10 +164,7 @@ class RewardStage implements StageBody {
       eval_majority_accuracy: validation.majority_accuracy,
       eval_ngram_accuracy: validation.ngram_accuracy,
       eval_ngram_auc: validation.ngram_auc,
-      train_loss: progress.total_loss / total_steps,
-      train_runtime: progress.train_seconds,
-      num_tokens: progress.num_tokens,
-      epoch: progress.step / sampler.steps_per_epoch,
+      ...trainedFigures(this.run, sampler.steps_per_epoch),
       truncated_rows,
     };
     const { rows, truncated } = splits.validation;

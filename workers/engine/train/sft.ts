@@ -13,7 +13,16 @@ import { type LanguageRows, readLanguageRows } from "./language-rows";
 import { adapterFiles, languageModelFiles } from "./output";
 import { groupRows, packGroup, RowSampler, rowSamplerState, rowTokens } from "./row-sampler";
 import type { StageInput, StageOutcome } from "./stage";
-import { type Ended, optimizerOf, runBody, type StageBody, StageRun, totalSteps, trainSteps } from "./stage-run";
+import {
+  type Ended,
+  optimizerOf,
+  runBody,
+  type StageBody,
+  StageRun,
+  totalSteps,
+  trainedFigures,
+  trainSteps,
+} from "./stage-run";
 import { stageState } from "./state";
 import { TextSamples } from "./text-samples";
 import { Trainer } from "./trainer";
@@ -102,7 +111,7 @@ class SftStage implements StageBody {
   }
 
   async conclude(): Promise<void> {
-    const { config, progress, total_steps, input, guard } = this.run;
+    const { config, progress, input, guard } = this.run;
     const { base, data, sampler, trainer } = this.ready();
     // A run that is resumed after its last step has weights but no evaluation.
     const evaluation = this.evaluation ?? (await this.evaluate(progress.step));
@@ -113,10 +122,7 @@ class SftStage implements StageBody {
     this.run.finish(
       {
         ...evaluation,
-        train_loss: progress.total_loss / total_steps,
-        train_runtime: progress.train_seconds,
-        num_tokens: progress.num_tokens,
-        epoch: progress.step / sampler.steps_per_epoch,
+        ...trainedFigures(this.run, sampler.steps_per_epoch),
         truncated_rows: data.truncated_rows,
       },
       {},

@@ -219,3 +219,13 @@ export function trainSteps(run: StageRun<TrainingConfig>, parts: TrainingParts):
     clock: input.clock,
   });
 }
+
+/** What transformers' Trainer says of a training that has ended, beside its last evaluation. */
+export function trainedFigures({ progress, total_steps }: StageRun, steps_per_epoch: number): Metrics {
+  return {
+    train_loss: progress.total_loss / total_steps,
+    train_runtime: progress.train_seconds,
+    num_tokens: progress.num_tokens,
+    epoch: progress.step / steps_per_epoch,
+  };
+}
