@@ -1,1 +1,3 @@
-"""Python side of Nagi: reference numerics, pre-training of the bundled base and (issue 4) the remote worker."""
+"""Python side of Nagi: the remote worker, reference numerics, and the pre-training of the bundled base."""
+
+__version__ = "0.1.0"
