@@ -22,6 +22,14 @@ export const ERROR_CODES = [
   "model.tensor_shape",
   "model.tensor_type",
   "model.bad_tokenizer",
+  // a model hub. bad_name: repo; denied: repo, origin, status; not_found: repo, origin, path; unreachable: origin, reason;
+  // bad_answer: repo, reason; corrupted: repo, file
+  "hub.bad_name",
+  "hub.denied",
+  "hub.not_found",
+  "hub.unreachable",
+  "hub.bad_answer",
+  "hub.corrupted",
   // configuration
   "config.invalid",
   "config.unknown_path",
