@@ -3,7 +3,7 @@
  * and at most a thousand tries a minute from all addresses together, a year of trying finds a given session with 1 : 1600.
  */
 
-/** Wrong codes of one address in a row, and minutes until one of them is forgiven. */
+/** Wrong codes of one address in a row, and milliseconds until one of them is forgiven. */
 const BURST = 10;
 const FORGIVEN_EACH_MS = 6000;
 /** Wrong codes of all addresses together in a minute: beyond, nobody's code is looked at until it has passed. */
@@ -39,7 +39,9 @@ export class Guesses {
   allowed(address: string): boolean {
     const now = this.now();
     const own = this.#counts.get(addressGroup(address));
-    return left(this.#all, now, ALL_FORGIVEN_EACH_MS) < BURST_OF_ALL && left(own, now, FORGIVEN_EACH_MS) < BURST;
+    const all = left(this.#all, now, ALL_FORGIVEN_EACH_MS);
+    // One more must fit.
+    return all <= BURST_OF_ALL - 1 && left(own, now, FORGIVEN_EACH_MS) <= BURST - 1;
   }
 
   /** A code was wrong. */

@@ -13,6 +13,8 @@ import { type LiveSession, unknownCode } from "./live-session";
 import type { LiveSessions } from "./live-sessions";
 import { badMessage, Refusal, serveRequests } from "./requests";
 
+type Join = Extract<RaterMessage, { type: "join" }>;
+
 interface Joined {
   readonly live: LiveSession;
   readonly rater: string;
@@ -28,22 +30,24 @@ export interface RaterContext {
 export function serveRater(socket: WebSocket, { sessions, guesses, address }: RaterContext): void {
   let joined: Joined | null = null;
 
-  const find = (code: string): LiveSession => {
+  const find = ({ code, rater, rater_secret }: Join): LiveSession => {
+    const known = sessions.byCode(code);
+    // Who proves to have been in before guesses nothing, whatever others behind the same address do.
+    if (known?.knows(raterNameOf(rater), rater_secret)) return known;
     if (!guesses.allowed(address))
       throw new Refusal(
         new NagiError("live.too_many_tries", "Too many wrong codes from this address. Wait a minute and try again."),
         LIVE_CLOSE.too_many,
       );
-    const live = sessions.byCode(code);
-    if (live !== undefined) return live;
+    if (known !== undefined) return known;
     guesses.wrong(address);
     throw new Refusal(unknownCode(code), LIVE_CLOSE.unknown);
   };
 
-  const join = async (message: Extract<RaterMessage, { type: "join" }>): Promise<RaterReply> => {
-    const { request_id, code, rater_secret, with_page } = message;
+  const join = async (message: Join): Promise<RaterReply> => {
+    const { request_id, rater_secret, with_page } = message;
     if (joined !== null) throw badMessage("joined already");
-    const live = find(code);
+    const live = find(message);
     const rater = raterNameOf(message.rater);
     if (rater === "") throw badMessage("an empty name");
     await live.join(rater, rater_secret);

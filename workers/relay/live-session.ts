@@ -146,6 +146,11 @@ export class LiveSession {
     return [...(this.#raters.get(rater)?.answers.values() ?? [])].sort((a, b) => a.number - b.number);
   }
 
+  /** Whether somebody has joined under this name with this secret. */
+  knows(name: string, secret: string): boolean {
+    return sameHash(this.#raters.get(name)?.secret_sha256 ?? "", hashSecret(secret));
+  }
+
   /**
    * Lets a rater in: a name nobody has, or whose secret this is. Throws live.name_taken, live.full, live.closed (new names
    * only), storage errors.
@@ -159,7 +164,7 @@ export class LiveSession {
       // Two at once: whose line is first has the name.
       await this.#record({ type: "rater", rater: name, secret_sha256, time: Date.now() });
     }
-    if (!sameHash(this.#raters.get(name)?.secret_sha256 ?? "", secret_sha256))
+    if (!this.knows(name, secret))
       throw new NagiError(
         "live.name_taken",
         `"${name}" takes part on another device. Take another name, or open the link where you used this one.`,

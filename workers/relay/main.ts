@@ -24,6 +24,10 @@ export interface RelayOptions extends Door {
   /** Addresses of this server as other machines reach it, best first; asked whenever a host is told. */
   addresses(): string[];
   say(line: string): void;
+  /** Milliseconds that a studio may keep a worker's link waiting: 30 000. */
+  readonly stuck_ms?: number;
+  /** The clock that forgives wrong codes. */
+  readonly now?: () => number;
 }
 
 export interface Relay {
@@ -50,8 +54,12 @@ export async function createRelay(options: RelayOptions): Promise<Relay> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const unlock = lockFolder(join(folder, "relay.lock"));
   const sessions = await LiveSessions.open(join(folder, "live"), say);
-  const workers = new WorkerRelay(await WorkerCodes.open(join(folder, "workers.json")), new Guesses());
-  const guesses = new Guesses();
+  const workers = new WorkerRelay(
+    await WorkerCodes.open(join(folder, "workers.json")),
+    new Guesses(),
+    options.stuck_ms,
+  );
+  const guesses = new Guesses(options.now);
   const connections = new Connections(CONNECTIONS_EACH, CONNECTIONS_TOGETHER);
   const alive = new WeakSet<WebSocket>();
   const server = (maxPayload: number): WebSocketServer =>

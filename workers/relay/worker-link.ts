@@ -36,7 +36,10 @@ export class WorkerLink {
   readonly #studios = new Map<number, Studio>();
   #next = 1;
 
-  constructor(private readonly worker: WebSocket) {
+  constructor(
+    private readonly worker: WebSocket,
+    private readonly stuckMs = STUCK_MS,
+  ) {
     worker.on("message", (data, binary) => this.#fromWorker(data, binary));
     worker.once("close", () => {
       for (const [channel, { socket }] of this.#studios) {
@@ -107,7 +110,7 @@ export class WorkerLink {
       this.#toWorker(packFrame(channel, KIND.closed, JSON.stringify({ code: 1013, reason: "takes nothing" })));
       // A close frame would wait behind what it does not take.
       socket.terminate();
-    }, STUCK_MS);
+    }, this.stuckMs);
     this.worker.pause();
   }
 

@@ -17,6 +17,8 @@ export class WorkerRelay {
   constructor(
     private readonly codes: WorkerCodes,
     private readonly guesses: Guesses,
+    /** Milliseconds that a studio may keep a worker's link waiting. */
+    private readonly stuckMs?: number,
   ) {}
 
   serveWorker(socket: WebSocket): void {
@@ -27,7 +29,7 @@ export class WorkerRelay {
       const code = await this.codes.codeFor(hello.data.worker_key);
       if (socket.readyState !== socket.OPEN) return;
       this.#links.get(code)?.close(RELAY_CLOSE.replaced, "replaced");
-      const link = new WorkerLink(socket);
+      const link = new WorkerLink(socket, this.stuckMs);
       this.#links.set(code, link);
       socket.once("close", () => {
         if (this.#links.get(code) === link) this.#links.delete(code);
