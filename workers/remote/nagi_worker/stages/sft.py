@@ -139,7 +139,7 @@ def run_sft(context: Context) -> int:
         args=arguments,
         train_dataset=Dataset.from_list([row.columns() for row in rows.train]),
         data_collator=lambda batch: collate(batch, texts.pad_id),
-        processing_class=_processing(texts),
+        processing_class=processing_of(texts),
     )
     if peft:
         train_in_f32(model)
@@ -191,7 +191,7 @@ def run_sft(context: Context) -> int:
     return FINISHED
 
 
-def _processing(texts: Texts) -> Any:
+def processing_of(texts: Texts) -> Any:
     """trl wants a tokenizer object; the texts are encoded already."""
     from transformers import PreTrainedTokenizerFast
 
