@@ -24,7 +24,8 @@ def byte_count(text: str) -> int:
     match = re.fullmatch(r"(\d{1,15})([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text}: a size is a number with K, M, G or T")
-    return int(match[1]) * _UNITS[match[2].upper()]
+    # What JavaScript counts exactly.
+    return min(int(match[1]) * _UNITS[match[2].upper()], (1 << 53) - 1)
 
 
 def page_origin(text: str) -> str:
