@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NagiError
+from .job import Job
 from .rng import MASK, Random, stream
 
 #: of an imported file of pairs this share is kept back for evaluation, at least one pair where there are two
@@ -42,13 +43,13 @@ class Pair:
     rejected: int
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Numbered objects of a JSONL file. Raises data.not_json {file, line, value, count, total}, data.unreadable."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        details = {"file": path.name, "reason": str(error), "line": 0}
-        raise NagiError("data.unreadable", f"{path.name}: {error}. Upload it again.", details) from error
+        details = {"file": name, "reason": str(error), "line": 0}
+        raise NagiError("data.unreadable", f"{name}: {error}. Upload it again.", details) from error
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -57,8 +58,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            details = {"file": path.name, "line": number, "value": line[:60], "count": 1, "total": 1}
-            raise NagiError("data.not_json", f"{path.name}, line {number}: is not a JSON object: {line[:60]}", details)
+            details = {"file": name, "line": number, "value": line[:60], "count": 1, "total": 1}
+            raise NagiError("data.not_json", f"{name}, line {number}: is not a JSON object: {line[:60]}", details)
         yield number, value
 
 
@@ -66,17 +67,17 @@ def _empty(file: str, why: str) -> NagiError:
     return NagiError("data.empty", f"{file}: {why}", {"file": file})
 
 
-def read_rows(path: Path, *, both_labels: bool = True) -> list[Row]:
+def read_rows(path: Path, name: str, *, both_labels: bool = True) -> list[Row]:
     """The rows of a file. Raises data.* with file and line; data.single_label where both labels are needed."""
-    rows = [_row(path.name, number, value) for number, value in _lines(path)]
+    rows = [_row(name, number, value) for number, value in _lines(path, name)]
     if not rows:
-        raise _empty(path.name, "has no rows.")
+        raise _empty(name, "has no rows.")
     if both_labels and len({row.label for row in rows}) == 1:
         label = "positive" if rows[0].label else "negative"
         raise NagiError(
             "data.single_label",
-            f"{path.name}: all {len(rows)} rows are {label}. Add rows with the other label.",
-            {"file": path.name, "label": label, "rows": len(rows)},
+            f"{name}: all {len(rows)} rows are {label}. Add rows with the other label.",
+            {"file": name, "label": label, "rows": len(rows)},
         )
     return rows
 
@@ -95,20 +96,20 @@ def _row(file: str, line: int, value: dict[str, Any]) -> Row:
     return Row(sentence, int(label == "positive"), None if review_id is None else str(review_id))
 
 
-def read_preferences(path: Path) -> list[Preference]:
+def read_preferences(path: Path, name: str) -> list[Preference]:
     """The pairs of a file. Raises data.*: every line counts."""
     pairs = []
-    for number, value in _lines(path):
+    for number, value in _lines(path, name):
         prompt, chosen, rejected = value.get("prompt"), value.get("chosen"), value.get("rejected")
         texts = isinstance(prompt, str) and isinstance(chosen, str) and isinstance(rejected, str)
         if not texts or not chosen.strip() or not rejected.strip() or chosen == rejected:
             found = ", ".join(value) or "nothing"
-            details = {"file": path.name, "line": number, "value": found, "found": found, "count": 1, "total": 1}
+            details = {"file": name, "line": number, "value": found, "found": found, "count": 1, "total": 1}
             problem = "needs prompt, chosen and rejected as texts; the last two not empty and not equal"
-            raise NagiError("data.missing_column", f"{path.name}, line {number}: {problem}, found: {found}", details)
+            raise NagiError("data.missing_column", f"{name}, line {number}: {problem}, found: {found}", details)
         pairs.append(Preference(prompt, chosen, rejected))
     if not pairs:
-        raise _empty(path.name, "has no pairs.")
+        raise _empty(name, "has no pairs.")
     return pairs
 
 
@@ -252,6 +253,15 @@ def _wrap(documents: list[Document], max_length: int) -> list[PackedRow]:
     ids = [token for one in documents for token in one.ids]
     learnt = [at >= one.learnt_from for one in documents for at in range(len(one.ids))]
     starts = range(0, len(ids), max_length)
-    return [
-        PackedRow([Document(ids[at : at + max_length], 0, learnt[at : at + max_length])]) for at in starts
-    ]
+    return [PackedRow([Document(ids[at : at + max_length], 0, learnt[at : at + max_length])]) for at in starts]
+
+
+def job_rows(job: Job, which: str, *, both_labels: bool = True) -> list[Row]:
+    """The rows of one of a stage's files. Raises data.*."""
+    return read_rows(job.file(which), job.data_name(which), both_labels=both_labels)
+
+
+def job_preferences(job: Job) -> list[Preference] | None:
+    """The pairs of a stage; None where it draws its own."""
+    path = job.data.get("pairs")
+    return read_preferences(path, job.data_name("pairs")) if path else None

@@ -15,9 +15,9 @@ from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
 from ..errors import NagiError
-from .data import draw_pairs, hold_back, read_preferences, read_rows
-from .events import Metrics
+from .data import draw_pairs, hold_back, job_preferences, job_rows
 from .evaluate import completion_logps
+from .events import Metrics
 from .job import FINISHED, Job
 from .models import Texts, parameter_count, start_model, train_in_f32
 from .policy import Completion
@@ -54,16 +54,16 @@ class PairData:
         self._texts, self._config = texts, job.stage["prompt"]
         self._max_length = min(job.stage["max_length"], positions)
         self.truncated = 0
-        pairs = job.data.get("pairs")
-        if pairs:
-            given = [self._sides_of_preference(one) for one in read_preferences(pairs)]
+        preferences = job_preferences(job)
+        if preferences:
+            given = [self._sides_of_preference(one) for one in preferences]
             learnt, held = hold_back(given, job.seed)
             self.train, self.validation = self._encode(learnt), self._encode(held)
         else:
             self.train = self._encode(self._from_labels(job, "train"))
             self.validation = self._encode(self._from_labels(job, "validation"))
         if not self.train:
-            file = (pairs or job.file("train")).name
+            file = job.data_name("pairs" if preferences else "train")
             message = f"{file}: no pair has room for an answer within max_length {self._max_length}. Raise max_length or shorten the prompts."
             raise NagiError("data.empty", message, {"file": file})
 
@@ -73,7 +73,7 @@ class PairData:
 
     def _from_labels(self, job: Job, which: str) -> list[tuple[Sides, Sides]]:
         """A positive text is chosen over a negative one, and each is asked to go on from its own beginning."""
-        rows = read_rows(job.file(which))
+        rows = job_rows(job, which)
         sides = [self._sides_of_text(row.sentence) for row in rows]
         pairs = draw_pairs([row.label for row in rows], stream(job.seed, "pairs"))
         return [(sides[pair.chosen], sides[pair.rejected]) for pair in pairs]
@@ -141,7 +141,9 @@ class NagiDPOTrainer(StageTrainerMixin, DPOTrainer):
         policy = self._text_logps(inputs, logits)
         with torch.no_grad(), self.accelerator.unwrap_model(self.model).disable_adapter():
             keys = ("input_ids", "attention_mask")
-            reference = self._text_logps(inputs, self.model(**{key: inputs[key] for key in keys}, use_cache=False).logits)
+            reference = self._text_logps(
+                inputs, self.model(**{key: inputs[key] for key in keys}, use_cache=False).logits
+            )
         chosen, rejected = (policy - reference).chunk(2)
         return self.beta * (chosen - rejected)
 
@@ -153,7 +155,9 @@ class NagiDPOTrainer(StageTrainerMixin, DPOTrainer):
 
 
 def preference_metrics(
-    policy: tuple[Sequence[float], Sequence[float]], reference: tuple[Sequence[float], Sequence[float]], stage: dict[str, Any]
+    policy: tuple[Sequence[float], Sequence[float]],
+    reference: tuple[Sequence[float], Sequence[float]],
+    stage: dict[str, Any],
 ) -> Metrics:
     """TRL's figures from summed log-probabilities of (chosen, rejected), in float64 (engine/train/rl/preference.ts)."""
     chosen, rejected = (torch.tensor(side, dtype=torch.float64) for side in policy)
@@ -255,7 +259,7 @@ def run_dpo(context: Context) -> int:
     trainer.model.delete_adapter("ref")
     train_in_f32(trainer.model)
     trainer.order = EpochSampler(EpochOrder(len(data.train), stream(job.seed, "order")), len(data.train))
-    sentences = [row.sentence for row in read_rows(job.file("validation"))]
+    sentences = [row.sentence for row in job_rows(job, "validation")]
     judge = PairJudge(context, trainer, data, texts, TextSamples(context, trainer, texts, sentences))
     trainer.evaluation = judge.evaluate
     callback = StageCallback(context, trainer, per_epoch, LOG_KEYS)
@@ -282,4 +286,3 @@ def run_dpo(context: Context) -> int:
     finish_output(job, "adapter", lambda folder: write_adapter(adapted, job, folder), metrics)
     context.events.emit("result", step=total_steps, metrics=metrics, calibration=[], samples=[], notes=[])
     return FINISHED
-

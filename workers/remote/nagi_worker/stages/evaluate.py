@@ -18,13 +18,23 @@ from accelerate import PartialState
 
 from ..errors import NagiError
 from .control import PAUSE, STOP
-from .data import read_rows
+from .data import job_rows
 from .events import Metrics, plain
 from .generate import Continuation, Decoding
 from .job import FINISHED, PAUSED, STOPPED, Input
-from .models import DTYPES, Texts, attach_adapter, check_launch, draw_weights, folder_of, load_causal, parameter_count, read_config
+from .models import (
+    DTYPES,
+    Texts,
+    attach_adapter,
+    check_launch,
+    draw_weights,
+    folder_of,
+    load_causal,
+    parameter_count,
+    read_config,
+)
 from .policy import Completion, pad_completions
-from .prompts import Prompt, draw_prompts, written_text
+from .prompts import draw_prompts, written_text
 from .rl import distinct2
 from .rng import Random, seed_of, stream
 from .rollout import MEASURED, continue_prompts
@@ -106,7 +116,9 @@ def comparison(key: str, judge: str, first: list[dict[str, Any]], last: list[dic
     }
 
 
-def evaluation_figures(models: list[tuple[str, list[dict[str, Any]], list[list[int]]]], judges: list[str], seed: int) -> Metrics:
+def evaluation_figures(
+    models: list[tuple[str, list[dict[str, Any]], list[list[int]]]], judges: list[str], seed: int
+) -> Metrics:
     """Figures of every model, and of the last against the first: "sft" is the first, "rlhf" the last (evaluation.ts).
 
     @param models name, lines of generations.jsonl, and new tokens without EOS
@@ -142,13 +154,12 @@ class EvaluateStage:
         folder = folder_of(self.sources[0].base or self.sources[0])
         self.texts, config = Texts(folder), read_config(folder)
         self.vocabulary = config.vocab_size
-        path = job.file(stage["split"])
-        self.sentences = [row.sentence for row in read_rows(path, both_labels=False)]
+        self.sentences = [row.sentence for row in job_rows(job, stage["split"], both_labels=False)]
         random = stream(job.seed, "prompts")
         self.prompts = draw_prompts(self.texts, self.sentences, stage["prompt"], stage["num_prompts"], random)
         if not self.prompts:
-            message = f"{path.name}: no text has a beginning to go on from."
-            raise NagiError("data.empty", message, {"file": path.name})
+            name = job.data_name(stage["split"])
+            raise NagiError("data.empty", f"{name}: no text has a beginning to go on from.", {"file": name})
         self.written: dict[int, Written] = {}
         self.tokens, self.seconds = 0, 0.0
 
@@ -197,7 +208,10 @@ class EvaluateStage:
                 # Tokens of another vocabulary mean something else to the first model.
                 if which == 0:
                     other.first = other.own
-                elif read_config(folder_of(self.sources[which].base or self.sources[which])).vocab_size == self.vocabulary:
+                elif (
+                    read_config(folder_of(self.sources[which].base or self.sources[which])).vocab_size
+                    == self.vocabulary
+                ):
                     other.first = self._logps(model, other.continuations)
         tokens = sum(len(one.ids) for one in continuations)
         self.tokens += tokens
@@ -211,7 +225,9 @@ class EvaluateStage:
         completions = [Completion([*prompt.ids, *one.ids], len(prompt.ids)) for prompt, one in pairs]
         return completion_logps(model, completions, self.texts.pad_id, self.device)
 
-    def _lines(self, written: Written, rewards: dict[str, list[float]], texts: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    def _lines(
+        self, written: Written, rewards: dict[str, list[float]], texts: list[tuple[str, str]]
+    ) -> list[dict[str, Any]]:
         return [
             {
                 "item": item,

@@ -42,7 +42,9 @@ def forward(folder: Path) -> None:
     """Hands all events to the trackers; returns after the run's end."""
     said = json.loads((folder / "tracking.json").read_text(encoding="utf-8"))
     run_id = said["run_id"]
-    trackers = trackers_of(said["tracking"], run_id, said.get("name") or run_id, {"run_id": run_id}, folder / "trackers")
+    trackers = trackers_of(
+        said["tracking"], run_id, said.get("name") or run_id, {"run_id": run_id}, folder / "trackers"
+    )
     for event in follow(folder / "events.jsonl"):
         for tracker in trackers:
             tracker.event(event)

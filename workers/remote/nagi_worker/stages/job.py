@@ -1,9 +1,9 @@
 """RUN_DIR as the service prepares it, and what a stage writes there.
 
-    job.json      in: what to run (see Job)
-    control       in: "run", "pause", "stop" or "checkpoint", replaced as a whole
-    events.jsonl  out: one event a line, without run_id and seq, which the service adds
-    checkpoints/step-N, output/, output.json, error.json  out: complete by rename
+job.json      in: what to run (see Job)
+control       in: "run", "pause", "stop" or "checkpoint", replaced as a whole
+events.jsonl  out: one event a line, without run_id and seq, which the service adds
+checkpoints/step-N, output/, output.json, error.json  out: complete by rename
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Job:
                 name=value.get("name") or value["stage"]["id"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NagiError("internal", f"{folder}/job.json is not a job: {error!r}", {"message": repr(error)}) from error
+            raise NagiError(
+                "internal", f"{folder}/job.json is not a job: {error!r}", {"message": repr(error)}
+            ) from error
 
     def input(self, slot: str) -> Input:
         """Raises NagiError internal where nothing was given for a slot."""
@@ -96,6 +98,13 @@ class Job:
             message = f"There are no {which} rows. Name a file, or evaluate on validation."
             raise NagiError("data.empty", message, {"file": which})
         return path
+
+    def data_name(self, which: str) -> str:
+        """What a message calls a data file: the studio's reference (here it is named by its hash)."""
+        if which == "pairs":
+            return str(self.stage.get("pairs") or "pairs")
+        named = self.stage.get("data") or self.config["data"]
+        return str(named.get(which) or which)
 
     @property
     def model_name(self) -> str:

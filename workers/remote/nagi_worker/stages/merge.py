@@ -14,7 +14,7 @@ import torch
 from accelerate import PartialState
 
 from .control import PAUSE, STOP
-from .data import read_rows
+from .data import job_rows
 from .events import Metrics
 from .job import FINISHED, PAUSED, STOPPED, Input
 from .merging import merged_causal
@@ -53,7 +53,7 @@ def run_merge(context: Context) -> int:
     source = job.input("adapter")
     base = source.base or source
     texts = Texts(folder_of(base))
-    rows = read_rows(job.file("validation"), both_labels=False)[:TEXTS]
+    rows = job_rows(job, "validation", both_labels=False)[:TEXTS]
     width = min(TOKENS, merged.config.max_position_embeddings)
     ids = [texts.encode_text(row.sentence, width)[0] for row in rows]
     context.events.emit(

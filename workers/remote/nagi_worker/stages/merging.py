@@ -58,7 +58,9 @@ def fold(model: Any, adapter: Mapping[str, Tensor], factor: float) -> int:
 
 def _take(adapter: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in adapter:
-        raise NagiError("model.tensor_missing", f"the adapter has no tensor {name}.", {"file": "the adapter", "tensor": name})
+        raise NagiError(
+            "model.tensor_missing", f"the adapter has no tensor {name}.", {"file": "the adapter", "tensor": name}
+        )
     return adapter[name]
 
 
@@ -107,5 +109,7 @@ def merged_causal(job: Job, dtype: torch.dtype | str) -> Any:
     adapter, factor = read_adapter(folder_of(source))
     if fold(model, adapter, factor) == 0:
         details = {"file": "adapter_config.json", "field": "target_modules", "problem": "names no linear of this model"}
-        raise NagiError("model.bad_config", 'adapter_config.json: "target_modules" names no linear of this model.', details)
+        raise NagiError(
+            "model.bad_config", 'adapter_config.json: "target_modules" names no linear of this model.', details
+        )
     return model

@@ -47,7 +47,9 @@ def folder_of(source: Input) -> Path:
         return Path(snapshot_download(source.path, revision=source.revision, ignore_patterns=["*.msgpack", "*.h5"]))
     except (OSError, ValueError) as error:
         details = {"file": source.path, "found": ""}
-        raise NagiError("model.file_missing", f"{source.path} cannot be loaded from the hub: {error}", details) from error
+        raise NagiError(
+            "model.file_missing", f"{source.path} cannot be loaded from the hub: {error}", details
+        ) from error
 
 
 class Texts:
@@ -59,7 +61,9 @@ class Texts:
     def __init__(self, folder: Path) -> None:
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise NagiError("model.file_missing", f"{folder.name} has no tokenizer.json.", {"file": "tokenizer.json", "found": ""})
+            raise NagiError(
+                "model.file_missing", f"{folder.name} has no tokenizer.json.", {"file": "tokenizer.json", "found": ""}
+            )
         self.folder = folder
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.no_truncation()
@@ -68,7 +72,9 @@ class Texts:
         # The id 0 is an id like any other: open-calm's end of text.
         if self.eos_id is None:
             details = {"file": "tokenizer_config.json", "reason": "names no eos_token that the vocabulary has"}
-            raise NagiError("model.bad_tokenizer", "tokenizer_config.json names no eos_token that the vocabulary has.", details)
+            raise NagiError(
+                "model.bad_tokenizer", "tokenizer_config.json names no eos_token that the vocabulary has.", details
+            )
         self.pad_id = self._special("pad_token", "<|padding|>")
         #: never the end of text: a classifier reads the last token that is not padding
         if self.pad_id is None or self.pad_id == self.eos_id:
@@ -153,9 +159,7 @@ def _quantization(launch: dict[str, Any], dtype: torch.dtype) -> Any:
 def _load(cls: type[PreTrainedModel], folder: Path, dtype: torch.dtype | str, **options: Any) -> Any:
     # dtype must be said: transformers 5 takes the config's, which is float16 for open-calm.
     try:
-        model = cls.from_pretrained(
-            folder, dtype=dtype, trust_remote_code=False, attn_implementation="sdpa", **options
-        )
+        model = cls.from_pretrained(folder, dtype=dtype, trust_remote_code=False, attn_implementation="sdpa", **options)
     except OSError as error:
         message = f"{folder.name}: {error}"
         raise NagiError("model.file_missing", message, {"file": folder.name, "found": ""}) from error
@@ -212,7 +216,11 @@ def attach_adapter(model: Any, folder: Path) -> PeftModel:
     adapted = get_peft_model(model, config)
     places = set(get_peft_model_state_dict(adapted))
     for name in sorted(places ^ set(stored)):
-        where = f"{file.name} has no tensor" if name in places else f"{file.name} holds a tensor that has no place in the model,"
+        where = (
+            f"{file.name} has no tensor"
+            if name in places
+            else f"{file.name} holds a tensor that has no place in the model,"
+        )
         message = f"{where} {name}. Take the adapter and the model it was trained on."
         raise NagiError("model.tensor_missing", message, {"file": file.name, "tensor": name})
     set_peft_model_state_dict(adapted, stored)
@@ -274,10 +282,15 @@ def _disk_order(model: Any) -> list[tuple[str, nn.Parameter]]:
         rank = {"embed_in": 0, "final_layer_norm": last, "lm_head": last + 1}[name.split(".")[-2]]
         return rank, 0, name.endswith("bias")
 
-    return sorted(((name, one) for name, one in model.named_parameters() if not name.startswith("score")), key=lambda p: place(p[0]))
+    return sorted(
+        ((name, one) for name, one in model.named_parameters() if not name.startswith("score")),
+        key=lambda p: place(p[0]),
+    )
 
 
-def add_lora(model: Any, peft: dict[str, Any], seed: int, *, score: bool = False, checkpointing: bool = False) -> PeftModel:
+def add_lora(
+    model: Any, peft: dict[str, Any], seed: int, *, score: bool = False, checkpointing: bool = False
+) -> PeftModel:
     """The model with the studio's fresh adapter on it.
 
     Raises config.invalid {path: peft.target_modules} for a target that names nothing: PEFT is silent about it.
@@ -356,7 +369,9 @@ def start_model(job: Job, head: str, num_labels: int = 1) -> tuple[Any, Texts]:
         draw_weights(model, job.seed)
     check_vocabulary(texts, config)
     if peft:
-        model = add_lora(model, peft, job.seed, score=head == "reward", checkpointing=job.launch["gradient_checkpointing"])
+        model = add_lora(
+            model, peft, job.seed, score=head == "reward", checkpointing=job.launch["gradient_checkpointing"]
+        )
     return model, texts
 
 
@@ -364,7 +379,9 @@ def check_vocabulary(texts: Texts, config: Any) -> None:
     """Raises model.bad_tokenizer where the tokenizer has ids that the model has not."""
     if max(texts.eos_id, texts.pad_id) < config.vocab_size:
         return
-    message = f"tokenizer.json has ids beyond the model's vocabulary of {config.vocab_size}. Take both of the same model."
+    message = (
+        f"tokenizer.json has ids beyond the model's vocabulary of {config.vocab_size}. Take both of the same model."
+    )
     raise NagiError("model.bad_tokenizer", message, {"file": "tokenizer.json", "reason": "ids beyond the vocabulary"})
 
 
@@ -379,5 +396,9 @@ def _has_score(source: Input, num_labels: int) -> bool:
     """Whether a model brings a score head of this shape."""
     if source.kind == "adapter":
         return False
-    architectures = json.loads((folder_of(source) / "config.json").read_text(encoding="utf-8")).get("architectures") or []
-    return "GPTNeoXForSequenceClassification" in architectures and read_config(folder_of(source)).num_labels == num_labels
+    architectures = (
+        json.loads((folder_of(source) / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    )
+    return (
+        "GPTNeoXForSequenceClassification" in architectures and read_config(folder_of(source)).num_labels == num_labels
+    )

@@ -50,7 +50,9 @@ class Policy(nn.Module):
         nn.init.zeros_(self.value.weight)
         nn.init.zeros_(self.value.bias)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, chosen: Tensor, adapter: bool = True) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, chosen: Tensor, adapter: bool = True
+    ) -> dict[str, Tensor]:
         """Of every chosen token, text after text [N]: log-probability, value and entropy of the state before it.
 
         @param adapter False: of the reference (the value is not to be used then)

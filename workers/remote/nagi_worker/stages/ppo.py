@@ -7,7 +7,7 @@ learns from them, rl.py is the mathematics. Every rank holds the whole policy (D
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from ..errors import NagiError
 from . import checkpoints
 from .control import PAUSE, RUN, STOP
-from .data import read_rows
+from .data import job_rows
 from .events import Metrics
 from .job import FINISHED, PAUSED, STOPPED, Job
 from .models import DTYPES, parameter_count, start_model
@@ -48,7 +48,7 @@ class State:
     kl_coef: float = 0.0
     #: None before it was measured
     baseline: float | None = None
-    moments: Moments = Moments()
+    moments: Moments = field(default_factory=Moments)
     cursor: dict[str, Any] | None = None
     #: of the gradient scaler, where there is one
     scale: float | None = None
@@ -70,7 +70,7 @@ def read_prompts(job: Job, texts: Any) -> PpoPrompts:
     stage, seed = job.stage, job.seed
 
     def beginnings(which: str, count: int | None, use: str) -> list[Prompt]:
-        sentences = [row.sentence for row in read_rows(job.file(which))]
+        sentences = [row.sentence for row in job_rows(job, which)]
         return draw_prompts(texts, sentences, stage["prompt"], count, stream(seed, use))
 
     evaluation = beginnings("validation", stage["rollout_batch_size"], "samples")
@@ -93,7 +93,9 @@ def refuse_sharded(job: Job) -> None:
     strategy = job.launch["strategy"]
     if job.launch["num_processes"] == 1 or strategy == "ddp":
         return
-    problem = f"is {strategy}; PPO keeps the whole policy on every GPU (its adapter is small, the base may be 8bit or 4bit)"
+    problem = (
+        f"is {strategy}; PPO keeps the whole policy on every GPU (its adapter is small, the base may be 8bit or 4bit)"
+    )
     details = {"file": "launch", "path": "launch.strategy", "problem": problem, "allowed": "ddp"}
     raise NagiError("config.invalid", f"launch.strategy {problem}. Choose ddp.", details)
 

@@ -85,7 +85,10 @@ def update_policy(
     for epoch in range(stage["num_ppo_epochs"]):
         for texts in minibatches(len(completions), stage["num_mini_batches"], Random.seeded(seed, epoch)):
             one, norm = _step(learner, rollout, texts, stage)
-            for metric, value in (("loss", one["policy_loss"] + stage["vf_coef"] * one["value_loss"]), ("grad_norm", norm)):
+            for metric, value in (
+                ("loss", one["policy_loss"] + stage["vf_coef"] * one["value_loss"]),
+                ("grad_norm", norm),
+            ):
                 if not value - value == 0:  # NaN and infinities
                     raise diverged(metric)
             stats.append(one)
@@ -94,7 +97,9 @@ def update_policy(
     return UpdateResult(stats, sum(norms) / len(norms), tokens)
 
 
-def _step(learner: Learner, rollout: Rollout, texts: Sequence[int], stage: dict[str, Any]) -> tuple[dict[str, float], float]:
+def _step(
+    learner: Learner, rollout: Rollout, texts: Sequence[int], stage: dict[str, Any]
+) -> tuple[dict[str, float], float]:
     """One optimizer step on a minibatch: (its statistics, the gradient's norm before clipping), the same on every rank."""
     accelerator = learner.accelerator
     completions, starts = rollout.texts.completions, rollout.starts

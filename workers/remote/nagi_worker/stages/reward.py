@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from transformers import Trainer, TrainingArguments
 
-from .data import Pair, Row, draw_pairs, hold_back, read_preferences, read_rows, rows_of_part
+from .data import Pair, Row, draw_pairs, hold_back, job_preferences, job_rows, rows_of_part
 from .events import Metrics
 from .figures import Scored, best_threshold, calibration, evaluation_metrics, fit_baselines, pair_figures
 from .job import FINISHED, Job
@@ -62,12 +62,11 @@ class RewardData:
     def __init__(self, job: Job, texts: Texts, positions: int) -> None:
         stage, seed = job.stage, job.seed
         max_length = min(stage["max_length"], positions)
-        train_rows = rows_of_part(read_rows(job.file("train")), stage["rows"], seed, job.file("train").name)
+        train_rows = rows_of_part(job_rows(job, "train"), stage["rows"], seed, job.data_name("train"))
         # All files are read before the first is encoded: what is wrong with them is said at once.
-        validation, test = read_rows(job.file("validation")), job.data.get("test")
-        test_rows = read_rows(test) if test else None
-        pairs = job.data.get("pairs")
-        given = read_preferences(pairs) if pairs else None
+        validation = job_rows(job, "validation")
+        test_rows = job_rows(job, "test") if job.data.get("test") else None
+        given = job_preferences(job)
         self.train = Split.encode(train_rows, texts, max_length)
         self.validation = Split.encode(validation, texts, max_length)
         self.test = Split.encode(test_rows, texts, max_length) if test_rows else None
@@ -245,7 +244,11 @@ def run_reward(context: Context) -> int:
     )
     total_steps, per_epoch = steps_of(stage, data.items(objective))
     drawn = objective == "pairwise" and data.pairs is None
-    orders = PairOrder(data.train.labels, job.seed) if drawn else EpochOrder(data.items(objective), stream(job.seed, "order"))
+    orders = (
+        PairOrder(data.train.labels, job.seed)
+        if drawn
+        else EpochOrder(data.items(objective), stream(job.seed, "order"))
+    )
     trainer = RewardTrainer(
         model=model,
         args=TrainingArguments(**training_arguments(job, total_steps)),

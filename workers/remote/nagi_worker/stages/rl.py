@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -27,7 +28,7 @@ def starts_of(lengths: Sequence[int]) -> list[int]:
 
 
 def text_sums(values: Tensor, starts: Sequence[int]) -> Tensor:
-    return torch.stack([values[first:end].sum() for first, end in zip(starts, starts[1:])])
+    return torch.stack([values[first:end].sum() for first, end in pairwise(starts)])
 
 
 def token_kl(estimator: str, logprobs: Tensor, reference: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def advantages_of(
 ) -> tuple[Tensor, Tensor]:
     """(advantages, not whitened; returns) by generalised advantage estimation, each text on its own."""
     advantages = torch.zeros_like(rewards)
-    for first, end in zip(starts, starts[1:]):
+    for first, end in pairwise(starts):
         following = advantage = 0.0
         for t in range(end - 1, first - 1, -1):
             value = float(values[t])
@@ -103,7 +104,13 @@ class Moments:
 
 
 def shape_scores(
-    scores: Tensor, finished: Sequence[bool], *, baseline: float, scale: float | None, clip: float, penalty: float | None
+    scores: Tensor,
+    finished: Sequence[bool],
+    *,
+    baseline: float,
+    scale: float | None,
+    clip: float,
+    penalty: float | None,
 ) -> Tensor:
     """The scores PPO optimises: baseline, scale, clipping (0: off), and what a text without EOS loses."""
     shaped = (scores - baseline) / (scale or 1)
@@ -114,7 +121,7 @@ def shape_scores(
 
 def distinct2(texts: Sequence[Sequence[int]]) -> float | None:
     """Different pairs of neighbouring tokens / all of them; None where no text has two tokens."""
-    pairs = [pair for text in texts for pair in zip(text, text[1:])]
+    pairs = [pair for text in texts for pair in pairwise(text)]
     return len(set(pairs)) / len(pairs) if pairs else None
 
 

@@ -119,10 +119,10 @@ class BatchCursor:
 
     @classmethod
     def restore(cls, rows: int, state: dict[str, object]) -> BatchCursor:
-        """A cursor that goes on where `state()` was taken. Raises ValueError for a state of other rows."""
+        """A cursor that goes on where `state()` was taken. Raises TypeError, ValueError for what is no state of such rows."""
         random, epoch, position = state["random"], state["epoch"], state["position"]
         if not isinstance(random, (list, tuple)) or not isinstance(epoch, int) or not isinstance(position, int):
-            raise ValueError("not a state of a cursor")
+            raise TypeError("not a state of a cursor")
         if not 0 <= position <= rows:
             raise ValueError(f"position {position} of {rows} rows")
         cursor = cls(rows, Random(random))

@@ -66,7 +66,9 @@ class Rollout:
     metrics: Metrics
 
 
-def continue_prompts(model: Any, texts: Texts, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[Continuation]:
+def continue_prompts(
+    model: Any, texts: Texts, prompts: Sequence[Prompt], decoding: Decoding, seed: int
+) -> list[Continuation]:
     """One continuation a prompt, in their order."""
     random = uniforms(len(prompts), decoding.max_new_tokens, seed)
     positions = model.config.max_position_embeddings
@@ -92,7 +94,10 @@ def write_texts(tools: Tools, prompts: Sequence[Prompt], stage: dict[str, Any], 
         for prompt, (_, text), score, one in zip(prompts, pairs, scores, continuations, strict=True)
     ]
     return ScoredTexts(
-        [Completion([*prompt.ids, *one.ids], len(prompt.ids)) for prompt, one in zip(prompts, continuations, strict=True)],
+        [
+            Completion([*prompt.ids, *one.ids], len(prompt.ids))
+            for prompt, one in zip(prompts, continuations, strict=True)
+        ],
         torch.tensor(scores, dtype=torch.float64),
         [one.finished for one in continuations],
         written,
@@ -122,7 +127,9 @@ def measure(tools: Tools, completions: Sequence[Completion], adapter: bool) -> t
         return [(a.tolist(), b.tolist()) for a, b in zip(logprobs, values, strict=True)]
 
     measured = map_shared(completions, MEASURED, work)
-    logprobs, values = (torch.tensor([x for one in measured for x in one[part]], dtype=torch.float64) for part in (0, 1))
+    logprobs, values = (
+        torch.tensor([x for one in measured for x in one[part]], dtype=torch.float64) for part in (0, 1)
+    )
     return logprobs, values
 
 
@@ -145,7 +152,9 @@ def make_rollout(
     seed: int,
 ) -> Rollout:
     """Texts for prompts with everything that an update needs."""
-    return weigh(tools, write_texts(tools, prompts, stage, seed), stage, kl_coef=kl_coef, baseline=baseline, moments=moments)
+    return weigh(
+        tools, write_texts(tools, prompts, stage, seed), stage, kl_coef=kl_coef, baseline=baseline, moments=moments
+    )
 
 
 def weigh(

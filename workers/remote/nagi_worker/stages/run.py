@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +19,11 @@ from ..errors import NagiError, disk_full, is_disk_full, to_error_data
 from .control import Control
 from .events import EventWriter
 from .job import FAILED, Job
+from .launchers import EXIT_CODE, LAUNCHED
 from .trackers import open_trackers
 from .training import Context
+
+LOG = logging.getLogger("nagi.stages")
 
 #: module and function of each stage; loaded when it is run, so that merging needs no trl
 STAGES = {
@@ -36,7 +39,8 @@ STAGES = {
 def main(folder: Path) -> int:
     """Returns the exit code of job.py; a failure leaves error.json."""
     folder = folder.resolve()
-    (folder / "error.json").unlink(missing_ok=True)
+    if LAUNCHED not in os.environ:
+        (folder / "error.json").unlink(missing_ok=True)
     try:
         job = Job.read(folder)
         state = PartialState(cpu=not torch.cuda.is_available())
@@ -51,11 +55,21 @@ def main(folder: Path) -> int:
         events.close()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        return code
-    except Exception as error:  # whatever it was: the studio is told
-        traceback.print_exc()
+        return hand_code(folder, code, state.is_main_process)
+    except Exception as error:
+        # Whatever it was: the log has it whole, and the studio is told.
+        LOG.exception("the stage failed")
         report(folder, error)
         return FAILED
+
+
+def hand_code(folder: Path, code: int, main_process: bool) -> int:
+    """Under a launcher a rank that did what it should exits with 0, and rank 0 leaves the stage's code."""
+    if LAUNCHED not in os.environ:
+        return code
+    if main_process:
+        (folder / EXIT_CODE).write_text(str(code), encoding="ascii")
+    return 0
 
 
 def stage_of(job: Job) -> Callable[[Context], int]:

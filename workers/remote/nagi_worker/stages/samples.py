@@ -20,7 +20,9 @@ NEW_TOKENS = 64
 class TextSamples:
     """@param before what SFT's template puts before a text"""
 
-    def __init__(self, context: Context, trainer: Any, texts: Texts, sentences: Sequence[str], before: str = "") -> None:
+    def __init__(
+        self, context: Context, trainer: Any, texts: Texts, sentences: Sequence[str], before: str = ""
+    ) -> None:
         self._context, self._trainer, self._texts = context, trainer, texts
         stage, seed = context.job.stage, context.job.seed
         ahead = texts.encode(before) if before else []

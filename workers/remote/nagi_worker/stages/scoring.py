@@ -22,7 +22,9 @@ from .sharing import map_shared
 BATCH = 32
 
 
-def pad_texts(texts: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+def pad_texts(
+    texts: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu"
+) -> dict[str, torch.Tensor]:
     """input_ids and attention_mask [B, T], filled at the end."""
     width = max(len(text) for text in texts)
     ids = [list(text) + [pad_id] * (width - len(text)) for text in texts]
@@ -51,7 +53,13 @@ def positive_label(config: Any) -> int:
 
 
 def score_ids(
-    model: Any, texts: Sequence[Sequence[int]], *, pad_id: int, positive: int, device: torch.device, batch_size: int = BATCH
+    model: Any,
+    texts: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    positive: int,
+    device: torch.device,
+    batch_size: int = BATCH,
 ) -> list[float]:
     """Rewards of texts in token ids, EOS included, in their order; spread over the ranks."""
 

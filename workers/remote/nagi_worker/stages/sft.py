@@ -15,7 +15,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from ..errors import NagiError
-from .data import Document, PackedRow, Row, pack, parse_template, read_rows, truncate
+from .data import Document, PackedRow, Row, job_rows, pack, parse_template, truncate
 from .events import Metrics
 from .job import FINISHED, Job
 from .models import Texts, parameter_count, start_model, train_in_f32
@@ -61,12 +61,12 @@ class LanguageRows:
 
     @staticmethod
     def _wanted(job: Job, which: str) -> list[Row]:
-        path, labels = job.file(which), job.stage["labels"]
-        rows = read_rows(path, both_labels=False)
+        name, labels = job.data_name(which), job.stage["labels"]
+        rows = job_rows(job, which, both_labels=False)
         kept = [row for row in rows if labels == "all" or row.label == int(labels == "positive")]
         if not kept:
-            message = f'{path.name} has no {labels} rows. Choose another file, or labels "all".'
-            raise NagiError("data.empty", message, {"file": path.name})
+            message = f'{name} has no {labels} rows. Choose another file, or labels "all".'
+            raise NagiError("data.empty", message, {"file": name})
         return kept
 
     def _document(self, texts: Texts, row: Row, stage: dict[str, Any]) -> Document:
@@ -79,7 +79,7 @@ class LanguageRows:
     def _learning(rows: list[PackedRow], job: Job, which: str) -> list[PackedRow]:
         kept = [row for row in rows if row.learns()]
         if not kept:
-            name = job.file(which).name
+            name = job.data_name(which)
             message = f"{name}: no text has a token to learn from within max_length. Raise max_length, or shorten the template."
             raise NagiError("data.empty", message, {"file": name})
         return kept
@@ -182,7 +182,11 @@ def run_sft(context: Context) -> int:
     if not latest:  # resumed after its last step
         evaluate(step)
     metrics = {**latest, **summary(callback, total_steps, step, rows.truncated)}
-    state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled else None
+    state_dict = (
+        trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+        else None
+    )
     if peft:
         finish_output(job, "adapter", lambda folder: write_adapter(trainer.model, job, folder, state_dict), metrics)
     else:

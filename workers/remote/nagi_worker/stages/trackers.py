@@ -55,7 +55,12 @@ class WandbTracker:
             raise NagiError(
                 "config.invalid",
                 "launch.tracking.wandb: the worker has no W&B key. Set WANDB_API_KEY where the worker runs, or choose the mode offline.",
-                {"file": "launch", "path": "launch.tracking.wandb.mode", "problem": "the worker has no WANDB_API_KEY", "allowed": "offline, disabled"},
+                {
+                    "file": "launch",
+                    "path": "launch.tracking.wandb.mode",
+                    "problem": "the worker has no WANDB_API_KEY",
+                    "allowed": "offline, disabled",
+                },
             )
         folder.mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
@@ -113,7 +118,9 @@ class TrackioTracker:
         self._trackio.finish()
 
 
-def trackers_of(tracking: dict[str, Any] | None, run_id: str, name: str, config: dict[str, Any], folder: Path) -> list[Tracker]:
+def trackers_of(
+    tracking: dict[str, Any] | None, run_id: str, name: str, config: dict[str, Any], folder: Path
+) -> list[Tracker]:
     """Opens what `tracking` names. Raises config.invalid for one that is not installed or not known."""
     opened: list[Tracker] = []
     for which in (tracking or {}).get("trackers", []):
@@ -121,12 +128,19 @@ def trackers_of(tracking: dict[str, Any] | None, run_id: str, name: str, config:
             opened.append(_open(which, tracking or {}, run_id, name, config, folder))
         except ImportError as error:
             problem = f"names {which}, which is not installed on the worker ({error.name})"
-            details = {"file": "launch", "path": "launch.tracking.trackers", "problem": problem, "allowed": "pip install nagi-worker[trackers]"}
+            details = {
+                "file": "launch",
+                "path": "launch.tracking.trackers",
+                "problem": problem,
+                "allowed": "pip install nagi-worker[trackers]",
+            }
             raise NagiError("config.invalid", f"launch.tracking.trackers {problem}.", details) from error
     return opened
 
 
-def _open(which: str, tracking: dict[str, Any], run_id: str, name: str, config: dict[str, Any], folder: Path) -> Tracker:
+def _open(
+    which: str, tracking: dict[str, Any], run_id: str, name: str, config: dict[str, Any], folder: Path
+) -> Tracker:
     form = tracking.get("wandb")
     if which == "wandb":
         return WandbTracker(wandb_settings(form, run_id, name), config, folder / "wandb")
@@ -134,8 +148,15 @@ def _open(which: str, tracking: dict[str, Any], run_id: str, name: str, config: 
         return TensorboardTracker(config, folder / "tensorboard")
     if which == "trackio":
         return TrackioTracker((form or {}).get("project") or "nagi", name, config, folder / "trackio")
-    details = {"file": "launch", "path": "launch.tracking.trackers", "problem": f"names {which}", "allowed": "wandb, tensorboard, trackio"}
-    raise NagiError("config.invalid", f"launch.tracking.trackers names {which}. Choose wandb, tensorboard or trackio.", details)
+    details = {
+        "file": "launch",
+        "path": "launch.tracking.trackers",
+        "problem": f"names {which}",
+        "allowed": "wandb, tensorboard, trackio",
+    }
+    raise NagiError(
+        "config.invalid", f"launch.tracking.trackers names {which}. Choose wandb, tensorboard or trackio.", details
+    )
 
 
 def open_trackers(job: Any, folder: Path) -> list[Tracker]:

@@ -68,7 +68,9 @@ def diverged(events: EventWriter, step: int, metric: str) -> NagiError:
 
 def steps_of(stage: dict[str, Any], rows: int) -> tuple[int, int]:
     """(optimizer steps in all, steps an epoch) of a stage over so many rows, on all processes together."""
-    per_step = stage["per_device_train_batch_size"] * stage["gradient_accumulation_steps"] * PartialState().num_processes
+    per_step = (
+        stage["per_device_train_batch_size"] * stage["gradient_accumulation_steps"] * PartialState().num_processes
+    )
     per_epoch = math.ceil(rows / per_step)
     if stage["max_steps"] > 0:
         return stage["max_steps"], per_epoch
