@@ -10,7 +10,8 @@ const evaluation: RunEvent = { ...base, type: "eval", step: 2, metrics: { eval_l
 describe("stageCharts", () => {
   it("sets training and validation figures of a name together, the later of a repeated step", () => {
     const charts = stageCharts([log(1, 3), log(2, 2), evaluation, log(2, 1)]);
-    expect(charts.map(({ title }) => title)).toEqual(["loss", "auc"]);
+    // A single evaluation is no curve.
+    expect(charts.map(({ title }) => title)).toEqual(["loss"]);
     expect(charts[0]?.svg.match(/<polyline/g)).toHaveLength(1);
     expect(charts[0]?.svg).toContain("eval_loss");
     expect(charts[0]?.svg.match(/points="([^"]*)"/)?.[1]?.split(" ")).toHaveLength(2);
@@ -63,5 +64,27 @@ describe("reportHtml", () => {
     expect(page.match(/lang="en"/g)?.length).toBeGreaterThan(2);
     expect(page).toContain("[1, 2]");
     expect(page).toContain("reward 1.50 · KL 0.25");
+  });
+  it("begins with what came of it, and unfolds what is too long", () => {
+    const metrics = {
+      prompts: 12,
+      reward_sft_mean: 0.5,
+      reward_rlhf_mean: 1.25,
+      reward_difference: 0.75,
+      reward_difference_ci95_low: 0.25,
+      reward_difference_ci95_high: 1.125,
+      kl_nats: 2,
+      distinct2_ratio: 0.9,
+    };
+    const evaluate = { ...stage, stage: "evaluate", id: "evaluate", metrics };
+    const long = reportHtml({
+      report: { version: "1", adapter: "a", config: DEFAULT_RUN, stages: [stage, evaluate] },
+      events: new Map(),
+      rows: Array.from({ length: 12 }, () => rows[0]).flatMap((row) => row ?? []),
+    });
+    expect(long).toContain("<td>0.50</td><td>1.25</td><td>0.75</td><td>[0.25, 1.13]</td>");
+    expect(long.indexOf("[0.25, 1.13]")).toBeLessThan(long.indexOf("reward 1.50"));
+    expect(long).toContain("The other 2");
+    expect(page).not.toContain("What came of it");
   });
 });

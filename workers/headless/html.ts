@@ -49,26 +49,36 @@ export function stageCharts(events: readonly RunEvent[]): { readonly title: stri
     }
   }
   return [...charts].flatMap(([title, lines]) => {
+    // A single figure is no curve; the table has it.
+    if (lines.every(({ points }) => points.length < 2)) return [];
     const svg = lineChart(title, lines);
     const legend = lines.map(({ name }, index) => `<i class="key${index}"></i>${escapeHtml(name)}`).join(" ");
     return svg === "" ? [] : [{ title, svg: `<figure><figcaption>${legend}</figcaption>${svg}</figure>` }];
   });
 }
 
+/** Texts that are on the page at once; the others unfold. */
+const SHOWN_TEXTS = 10;
+
 const number = (value: number | null): string =>
   value === null ? "–" : Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(4);
+
+const signed = (value: number | null): string => (value === null ? "–" : value.toFixed(2));
 
 function figures(metrics: RunReport["stages"][number]["metrics"]): string {
   const rows = Object.entries(withIntervals(metrics)).map(([key, value]) => {
     const shown = typeof value === "object" && value !== null ? `[${value.map(number).join(", ")}]` : number(value);
     return `<tr><th scope="row">${escapeHtml(key)}</th><td>${shown}</td></tr>`;
   });
-  return `<table class="figures"><tbody>${rows.join("")}</tbody></table>`;
+  const half = Math.ceil(rows.length / 2);
+  const table = (some: readonly string[]): string => `<table><tbody>${some.join("")}</tbody></table>`;
+  return `<div class="figures">${table(rows.slice(0, half))}${table(rows.slice(half))}</div>`;
 }
 
 function texts(rows: readonly TextRow[]): string {
   const models = rows[0]?.texts.map(({ model }) => model) ?? [];
-  const head = models.map((model) => `<th scope="col">${escapeHtml(model)}</th>`).join("");
+  const heads = models.map((model) => `<th scope="col">${escapeHtml(model)}</th>`).join("");
+  const head = `<thead><tr><th scope="col">${both("書き出し", "Prompt")}</th>${heads}</tr></thead>`;
   const body = rows.map(({ prompt, texts: written }) => {
     const cells = written.map(({ text, rewards, kl }) => {
       const judged = Object.entries(rewards).map(
@@ -79,8 +89,38 @@ function texts(rows: readonly TextRow[]): string {
     });
     return `<tr><th scope="row">${escapeHtml(prompt)}</th>${cells.join("")}</tr>`;
   });
+  const table = (some: readonly string[]): string =>
+    `<div class="scroll"><table class="texts">${head}<tbody>${some.join("")}</tbody></table></div>`;
   const caption = both("同じ書き出しへの続き", "What each model wrote on from the same beginning");
-  return `<h2>${caption}</h2><table class="texts"><thead><tr><th></th>${head}</tr></thead><tbody>${body.join("")}</tbody></table>`;
+  const rest = body.slice(SHOWN_TEXTS);
+  const more = both(`残りの ${rest.length} 件`, `The other ${rest.length}`);
+  const hidden = rest.length === 0 ? "" : `<details><summary>${more}</summary>${table(rest)}</details>`;
+  return `<h2>${caption}</h2>${table(body.slice(0, SHOWN_TEXTS))}${hidden}`;
+}
+
+/** What the whole pipeline came to, before all details; empty where no evaluation compared two models. */
+function answer(stages: RunReport["stages"]): string {
+  const metrics = stages.findLast(({ stage }) => stage === "evaluate")?.metrics ?? {};
+  const of = (key: string): number | null => metrics[key] ?? null;
+  if (of("reward_difference") === null) return "";
+  const row = (name: string, prefix: string): string => {
+    const cells = [of(`${prefix}_sft_mean`), of(`${prefix}_rlhf_mean`), of(`${prefix}_difference`)].map(signed);
+    const ends = [of(`${prefix}_difference_ci95_low`), of(`${prefix}_difference_ci95_high`)].map(signed);
+    return `<tr><th scope="row">${name}</th>${[...cells, `[${ends.join(", ")}]`].map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+  };
+  const trained = row(both("PPO が見た報酬モデル", "Reward model that PPO saw"), "reward");
+  const judge =
+    of("holdout_reward_difference") === null
+      ? ""
+      : row(both("別のデータで学んだ報酬モデル", "Reward model from other data"), "holdout_reward");
+  const heads = ["SFT", "RLHF", both("差", "Difference"), both("95 % 信頼区間", "95 % interval")];
+  const facts = both(
+    `${number(of("prompts"))} 個の書き出し · KL ${signed(of("kl_nats"))} nats/文 · distinct-2 は SFT の ${signed(of("distinct2_ratio"))} 倍`,
+    `${number(of("prompts"))} prompts · KL ${signed(of("kl_nats"))} nats a text · distinct-2 is ${signed(of("distinct2_ratio"))} of SFT's`,
+  );
+  return `<section><h2>${both("結果", "What came of it")}</h2><div class="scroll"><table class="answer"><thead><tr><th scope="col">${both("平均報酬", "Mean reward")}</th>${heads
+    .map((head) => `<th scope="col">${head}</th>`)
+    .join("")}</tr></thead><tbody>${trained}${judge}</tbody></table></div><p class="soft">${facts}</p></section>`;
 }
 
 const STYLE = `
@@ -93,8 +133,9 @@ p,small{margin:0}small,.soft{color:var(--soft)}
 button{font:inherit;color:inherit;background:none;border:1px solid var(--rule);border-radius:6px;padding:2px 10px;cursor:pointer}
 header{display:flex;justify-content:space-between;gap:16px;align-items:start;flex-wrap:wrap}
 table{border-collapse:collapse;width:100%}th,td{border-bottom:1px solid var(--rule);padding:5px 8px;text-align:left;vertical-align:top;font-weight:400}
-thead th{font-weight:600}.figures{max-width:560px}.figures td{text-align:right;font-variant-numeric:tabular-nums}
-.scroll{overflow-x:auto}.texts th[scope=row]{white-space:nowrap}.texts td{min-width:240px}
+thead th{font-weight:600}.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,380px),1fr));gap:0 28px;align-items:start}.figures th{overflow-wrap:anywhere}.figures td,.answer td,.answer thead th+th{text-align:right;font-variant-numeric:tabular-nums}.answer td{font-weight:600}
+summary{cursor:pointer;padding:8px 0}
+.scroll{overflow-x:auto}.texts th[scope=row]{white-space:nowrap}.texts td{min-width:240px}@media (max-width:600px){body{padding:16px}.texts th[scope=row]{white-space:normal;min-width:84px}}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(320px,1fr));gap:14px;margin:10px 0}
 figure{margin:0}figcaption{color:var(--soft);font-size:.85rem}figcaption i{display:inline-block;width:14px;height:3px;margin:0 5px 3px 0;background:var(--a)}figcaption .key1{background:var(--b)}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:11px}.grid{stroke:var(--rule)}
@@ -119,7 +160,7 @@ export function reportHtml({ report, events, rows }: HtmlInput): string {
 <html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeHtml(config.name)} – Nagi</title><style>${STYLE}</style></head>
 <body><header><div><h1>${escapeHtml(config.name)}</h1><p class="soft">${both("シード", "Seed")} ${config.seed} · ${escapeHtml(adapter)} · Nagi ${escapeHtml(version)} · ${seconds.toFixed(0)} s</p></div><button id="language">日本語 / English</button></header>
-${rows.length > 0 ? `<section class="scroll">${texts(rows)}</section>` : ""}${sections.join("")}${settings}
+${answer(stages)}${rows.length > 0 ? `<section>${texts(rows)}</section>` : ""}${sections.join("")}${settings}
 <script>${SCRIPT}</script></body></html>
 `;
 }
