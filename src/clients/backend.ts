@@ -25,7 +25,14 @@ export type {
   StudioChange,
 } from "../shared/protocol/library";
 
-export type { LineageNode, PipelineBackend, PipelineRecord, PipelineStage } from "../shared/protocol/pipeline";
+export type {
+  CreateOptions,
+  LineageNode,
+  PipelineBackend,
+  PipelineRecord,
+  PipelineStage,
+} from "../shared/protocol/pipeline";
+export type { PreflightRequest, RemoteWorkerRecord, WorkerAddress, WorkersBackend } from "../shared/protocol/workers";
 
 let provided: StudioBackend | undefined;
 

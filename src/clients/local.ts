@@ -194,6 +194,7 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     scoreArtefact: (id, texts) => link.call((remote) => remote.scoreArtefact(id, texts)),
     listPipelines: () => link.call((remote) => remote.listPipelines()),
     createPipeline: (config, options) => link.call((remote) => remote.createPipeline(config, options)),
+    placeStages: (pipelineId, places) => link.call((remote) => remote.placeStages(pipelineId, places)),
     runPipeline: (pipelineId) => link.call((remote) => remote.runPipeline(pipelineId)),
     runPipelineFrom: (pipelineId, stage) => link.call((remote) => remote.runPipelineFrom(pipelineId, stage)),
     pausePipeline: (pipelineId) => link.call((remote) => remote.pausePipeline(pipelineId)),
@@ -208,5 +209,12 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     importPreferences: (request) => link.call((remote) => remote.importPreferences(request)),
     exportEvents: (runId) => link.call((remote) => remote.exportEvents(runId)),
     deleteModel: (id) => link.call((remote) => remote.deleteModel(id)),
+    listWorkers: () => link.call((remote) => remote.listWorkers()),
+    addWorker: (address) => link.call((remote) => remote.addWorker(address)),
+    removeWorker: (id) => link.call((remote) => remote.removeWorker(id)),
+    preflight: (request) => link.call((remote) => remote.preflight(request)),
+    workerLog: (runId, offset) => link.call((remote) => remote.workerLog(runId, offset)),
+    artefactPlaces: () => link.call((remote) => remote.artefactPlaces()),
+    pullArtefact: (id) => link.call((remote) => remote.pullArtefact(id)),
   };
 }

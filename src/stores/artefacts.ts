@@ -17,6 +17,8 @@ export interface ArtefactsState {
   readonly loaded: boolean;
   readonly loadError: ErrorData | null;
   readonly artefacts: readonly ArtefactRecord[];
+  /** Of those whose files are on a worker, not here: id to the worker's id. */
+  readonly places: Readonly<Record<string, string>>;
   /** By id: the artefact itself, then all it came from. */
   readonly lineages: Readonly<Record<string, Fetched<readonly LineageNode[]>>>;
   /** By id of an evaluation's artefact. */
@@ -24,8 +26,10 @@ export interface ArtefactsState {
   load(): Promise<void>;
   trace(id: string): Promise<void>;
   read(id: string): Promise<void>;
-  /** Its files as a zip. */
+  /** Its files as a zip; fetched first where they are on a worker. */
   export(id: string): Promise<Blob>;
+  /** Fetches its files from the worker that has them. */
+  pull(id: string): Promise<void>;
   delete(id: string): Promise<void>;
 }
 
@@ -33,12 +37,13 @@ export const useArtefacts = create<ArtefactsState>()((set, get) => ({
   loaded: false,
   loadError: null,
   artefacts: [],
+  places: {},
   lineages: {},
   generations: {},
   async load() {
     try {
-      const artefacts = await backend().listArtefacts();
-      set({ artefacts, loaded: true, loadError: null });
+      const [artefacts, places] = await Promise.all([backend().listArtefacts(), backend().artefactPlaces()]);
+      set({ artefacts, places, loaded: true, loadError: null });
     } catch (error) {
       set({ loaded: true, loadError: toErrorData(error) });
     }
@@ -59,6 +64,10 @@ export const useArtefacts = create<ArtefactsState>()((set, get) => ({
     put(await fetched(() => backend().generations(id)));
   },
   export: (id) => backend().exportArtefact(id),
+  async pull(id) {
+    await backend().pullArtefact(id);
+    await get().load();
+  },
   async delete(id) {
     await backend().deleteArtefact(id);
     // A lineage names what is gone as gone: ask again when it is looked at.

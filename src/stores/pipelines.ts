@@ -9,13 +9,15 @@
  * Actions reject with a NagiError.
  */
 import { create } from "zustand";
-import { backend, type PipelineRecord, type PipelineStage } from "../clients/backend";
+import { backend, type CreateOptions, type PipelineRecord, type PipelineStage } from "../clients/backend";
 import { askToPersist } from "../persist/storage";
 import { type ErrorData, toErrorData } from "../shared/errors";
 import type { RunConfig } from "../shared/protocol/config";
+import type { StagePlaces } from "../shared/protocol/launch";
 import type { RunRecord } from "../shared/protocol/run";
 import { useArtefacts } from "./artefacts";
 import { useRuns } from "./runs";
+import { useWorkers } from "./workers";
 
 export interface PipelinesState {
   /** False until the first load() has settled. */
@@ -23,7 +25,9 @@ export interface PipelinesState {
   readonly loadError: ErrorData | null;
   readonly pipelines: readonly PipelineRecord[];
   load(): Promise<void>;
-  create(config: RunConfig, options: { readonly reuse: boolean }): Promise<PipelineRecord>;
+  create(config: RunConfig, options: CreateOptions): Promise<PipelineRecord>;
+  /** Other places for its stages. */
+  place(pipelineId: string, places: StagePlaces): Promise<void>;
   run(pipelineId: string): Promise<void>;
   runFrom(pipelineId: string, stage: string): Promise<void>;
   pause(pipelineId: string): Promise<void>;
@@ -40,7 +44,11 @@ export const usePipelines = create<PipelinesState>()((set) => {
     pipelines.sort((a, b) => b.created - a.created);
     set({ pipelines: followRuns(pipelines, useRuns.getState().runs), loaded: true, loadError: null });
   };
-  const reread = { pipelines: inTurn(refreshAll), artefacts: inTurn(() => useArtefacts.getState().load()) };
+  const reread = {
+    pipelines: inTurn(refreshAll),
+    artefacts: inTurn(() => useArtefacts.getState().load()),
+    workers: inTurn(() => useWorkers.getState().load()),
+  };
 
   /** A stage that has begun is a run that the list of runs does not know yet. */
   async function refreshAll(): Promise<void> {
@@ -79,6 +87,7 @@ export const usePipelines = create<PipelinesState>()((set) => {
       await refresh();
       return made;
     },
+    place: (pipelineId, places) => afterwards(backend().placeStages(pipelineId, places)),
     async run(pipelineId) {
       void askToPersist();
       await afterwards(backend().runPipeline(pipelineId));

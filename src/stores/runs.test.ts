@@ -14,6 +14,7 @@ const record = (run_id: string, created: number, state: RunRecord["state"] = "ru
   config: DEFAULT_RUN,
   stage: "reward",
   pipeline_id: null,
+  place: null,
   inputs: { model: "bundled:nagi-base" },
   artefact: null,
   state,

@@ -3,6 +3,7 @@
  * SHA-256 of the manifest, which names each file by its own. A folder without its entry is the rest of a save that was
  * cut short; it is never listed and goes with the next save.
  */
+import { z } from "zod";
 import { NagiError } from "../../src/shared/errors";
 import {
   type ArtefactManifest,
@@ -15,9 +16,13 @@ import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import type { Folder } from "../engine/io/opfs";
 import { BlobSource, type FileSource } from "../engine/io/source";
 import type { Locks } from "./locks";
+import type { PullFiles } from "./remote/results";
 
 const ENTRY = "entry.json";
 const FILES = "files";
+/** Names the worker that has the files; without it they are here. */
+const PLACE = "place.json";
+const storedPlace = z.strictObject({ worker: z.string().min(1) });
 /** Whoever adds or removes artefacts holds it, over all tabs. */
 export const ARTEFACTS_LOCK = "nagi/artefacts";
 /** Bytes written at a time. */
@@ -25,16 +30,21 @@ const PIECE = 4 << 20;
 /** Room for the entry and the folders beside the files. */
 const OVERHEAD = 64 << 10;
 
+/** Fetches the files of an artefact from a worker. @throws worker.unknown, worker.* */
+export type ArtefactFetcher = (record: ArtefactRecord, worker: string, files: PullFiles) => Promise<void>;
+
 export class ArtefactStore {
   /**
    * @param folder holds one folder an artefact
    * @param changed told after every save and removal
+   * @param fetcher null where no worker can be reached
    */
   constructor(
     private readonly folder: Folder,
     private readonly locks: Locks,
     private readonly free: FreeBytes,
     private readonly changed: () => void = () => undefined,
+    private readonly fetcher: ArtefactFetcher | null = null,
   ) {}
 
   /** Newest first. */
@@ -104,14 +114,78 @@ export class ArtefactStore {
     this.changed();
   }
 
-  /** Its files, their hashes checked. @throws artefact.not_found, storage.corrupt {file} */
+  /** Lists an artefact whose files stay on a worker. @throws storage.quota {needed, available} */
+  async keep(record: ArtefactRecord, worker: string): Promise<void> {
+    const release = await this.locks.hold(ARTEFACTS_LOCK, new AbortController().signal);
+    try {
+      if ((await this.find(record.id)) !== null) return;
+      await this.#sweep();
+      const folder = await this.folder.folder(record.id);
+      await folder.writeJson(PLACE, { worker });
+      await folder.writeJson(ENTRY, record);
+    } finally {
+      release();
+    }
+    this.changed();
+  }
+
+  /** The worker that has the files; null where they are here. */
+  async placeOf(id: string): Promise<string | null> {
+    return (await (await this.folder.find(id))?.readJson(PLACE, storedPlace))?.worker ?? null;
+  }
+
+  /** Of artefacts whose files are not here: id to worker. */
+  async places(): Promise<Record<string, string>> {
+    const places: Record<string, string> = {};
+    for (const { id } of await this.list()) {
+      const worker = await this.placeOf(id);
+      if (worker !== null) places[id] = worker;
+    }
+    return places;
+  }
+
+  /**
+   * Fetches the files where they are on a worker, from where an earlier attempt stopped.
+   * @throws artefact.not_found, artefact.elsewhere {name, worker}, storage.quota, storage.corrupt, worker.*
+   */
+  async pull(id: string): Promise<void> {
+    const record = await this.record(id);
+    const release = await this.locks.hold(`nagi/pull/${id}`, new AbortController().signal);
+    try {
+      const worker = await this.placeOf(id);
+      if (worker === null) return;
+      if (this.fetcher === null) throw elsewhere(record, worker);
+      const needed = record.files.reduce((sum, { bytes }) => sum + bytes, OVERHEAD);
+      const available = await this.free();
+      const here = (await (await this.folder.find(id))?.bytes()) ?? 0;
+      if (available !== null && available + here < needed) throw noRoom(record.name, needed, available);
+      await this.fetcher(record, worker, {
+        open: async (path) => (await this.#fileFolder(id, path)).append(parts(path).name),
+      });
+      try {
+        await this.#files(record);
+      } catch (error) {
+        // Fetched from the beginning the next time.
+        await (await this.folder.find(id))?.remove(FILES);
+        throw error;
+      }
+      await (await this.folder.find(id))?.remove(PLACE);
+    } finally {
+      release();
+    }
+    this.changed();
+  }
+
+  /** Its files, their hashes checked; fetched first where they are on a worker. @throws as `pull` */
   async open(id: string): Promise<{ record: ArtefactRecord; files: FileSource }> {
     const record = await this.record(id);
+    await this.#here(id);
     return { record, files: new BlobSource(record.name, await this.#files(record)) };
   }
 
-  /** By path, their hashes checked: what a download is made of. @throws artefact.not_found, storage.corrupt {file} */
+  /** By path, their hashes checked: what a download is made of. Fetched first as by `open`. @throws as `pull` */
   async files(id: string): Promise<Map<string, File>> {
+    await this.#here(id);
     return this.#files(await this.record(id));
   }
 
@@ -122,14 +196,21 @@ export class ArtefactStore {
     return sizes;
   }
 
+  async #here(id: string): Promise<void> {
+    if ((await this.placeOf(id)) !== null) await this.pull(id);
+  }
+
+  /** The folder that a file lies in, made where it is missing. */
+  async #fileFolder(id: string, path: string): Promise<Folder> {
+    let parent = await (await this.folder.folder(id)).folder(FILES);
+    for (const inner of parts(path).folders) parent = await parent.folder(inner);
+    return parent;
+  }
+
   async #write(record: ArtefactRecord, files: ReadonlyMap<string, Uint8Array>): Promise<void> {
     const folder = await this.folder.folder(record.id);
-    for (const [path, bytes] of files) {
-      const { folders, name } = parts(path);
-      let parent = await folder.folder(FILES);
-      for (const inner of folders) parent = await parent.folder(inner);
-      await parent.write(name, pieces(bytes));
-    }
+    for (const [path, bytes] of files)
+      await (await this.#fileFolder(record.id, path)).write(parts(path).name, pieces(bytes));
     await this.#files(record);
     await folder.writeJson(ENTRY, record);
   }
@@ -164,6 +245,12 @@ export class ArtefactStore {
 function parts(path: string): { folders: string[]; name: string } {
   const folders = path.split("/");
   return { name: folders.pop() ?? "", folders };
+}
+
+/** artefact.elsewhere {name, worker}. */
+function elsewhere({ name }: ArtefactRecord, worker: string): NagiError {
+  const message = `The files of "${name}" are on the worker ${worker}, which cannot be reached from here.`;
+  return new NagiError("artefact.elsewhere", message, { name, worker });
 }
 
 function* pieces(bytes: Uint8Array): Generator<Uint8Array> {

@@ -4,16 +4,24 @@ import type { Channel } from "./event-hub";
 
 export class Changes {
   readonly #listeners = new Set<(change: StudioChange) => void>();
+  readonly #foreign = new Map<StudioChange, () => void>();
 
   constructor(private readonly channel: Channel | null) {
     channel?.addEventListener("message", ({ data }) => {
       const parsed = studioChange.safeParse(data);
-      if (parsed.success) this.#deliver(parsed.data);
+      if (!parsed.success) return;
+      this.#foreign.get(parsed.data)?.();
+      this.deliver(parsed.data);
     });
   }
 
+  /** Told first of a change that another tab has made. */
+  onForeign(change: StudioChange, listener: () => void): void {
+    this.#foreign.set(change, listener);
+  }
+
   publish(change: StudioChange): void {
-    this.#deliver(change);
+    this.deliver(change);
     this.channel?.postMessage(change);
   }
 
@@ -21,7 +29,8 @@ export class Changes {
     this.#listeners.add(listener);
   }
 
-  #deliver(change: StudioChange): void {
+  /** Tells this tab only. */
+  deliver(change: StudioChange): void {
     for (const listener of this.#listeners) listener(change);
   }
 }

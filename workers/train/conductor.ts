@@ -120,12 +120,19 @@ export class Conductor {
   }
 
   async #begin(stage: StageConfig): Promise<void> {
-    const { config, pipeline_id } = this.#pipeline;
+    const { config, pipeline_id, places } = this.#pipeline;
     const inputs = inputsOf(config, stage, (id) => this.#entry(id).artefact ?? undefined);
     const run_id = newRunId();
     // First the note, then the run: a run that nobody knows of would be lost.
     await this.#set(stage.id, { run_id, artefact: null, reused: false });
-    await this.tools.runs.startStage({ run_id, config, stage: stage.id, pipeline_id, inputs });
+    await this.tools.runs.startStage({
+      run_id,
+      config,
+      stage: stage.id,
+      pipeline_id,
+      place: places[stage.id] ?? null,
+      inputs,
+    });
   }
 
   /** Passes on what is wanted; a run that has ended by itself meanwhile needs no telling. */

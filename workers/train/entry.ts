@@ -12,6 +12,11 @@ import { EventHub } from "./event-hub";
 import { WebLocks } from "./locks";
 import { ModelLibrary } from "./model-library";
 import { Pipelines } from "./pipelines";
+import { Remotes } from "./remote/remotes";
+import { pullFiles } from "./remote/results";
+import { RemoteSide } from "./remote/side";
+import { dialWebSocket } from "./remote/wire";
+import { pauseFor } from "./remote/worker";
 import { Runs } from "./runs";
 import { Scoring } from "./scoring";
 import type { StageWork } from "./session";
@@ -46,16 +51,28 @@ async function open(base: string): Promise<StudioParts> {
   const sources = new Sources(datasets, models, new URL(base));
   const hub = new EventHub(new BroadcastChannel("nagi/run-events"));
   const changes = new Changes(new BroadcastChannel("nagi/changes"));
-  const artefacts = new ArtefactStore(await root.folder("artefacts"), locks, free, () => changes.publish("artefacts"));
+  const worker = { dial: dialWebSocket, pause: pauseFor, changed: () => changes.deliver("workers") };
+  const remotes = await Remotes.open(await root.folder("remotes"), locks, worker, () => changes.publish("workers"));
+  // Another tab has changed the list; what this tab's own workers do is no reason to read it.
+  changes.onForeign("workers", () => void remotes.reload());
+  const artefacts = new ArtefactStore(
+    await root.folder("artefacts"),
+    locks,
+    free,
+    () => changes.publish("artefacts"),
+    (record, id, files) => pullFiles(remotes.get(id), record, files),
+  );
   const shelf = new StudioShelf(sources, artefacts);
+  const data = (reference: string) => shelf.data(reference);
   const tools = {
     locks,
     hub,
     train,
     shelf,
     artefacts,
-    data: (reference: string) => shelf.data(reference),
+    data,
     clock: () => performance.now(),
+    remote: new RemoteSide(remotes, hub, { shelf, artefacts, data }, artefacts),
   };
   const runs = new Runs(await root.folder("runs"), tools, free, version);
   const pipelines = new Pipelines(await root.folder("pipelines"), runs, artefacts, locks, () =>
@@ -68,6 +85,7 @@ async function open(base: string): Promise<StudioParts> {
     artefacts,
     pipelines,
     changes,
+    remotes,
     datasets: new DatasetLibrary(datasets, sources),
     models: new ModelLibrary(models, sources, free),
     scoring: new Scoring(runs, shelf, artefacts),

@@ -12,7 +12,10 @@ import { parseNeoxConfig } from "../engine/model/neox-config";
 import { countParameters, neoxParameterShapes, SCORE } from "../engine/model/shapes";
 import type { Sources } from "./sources";
 
-const ENTRY = "entry.json";
+/** In a model's folder: what is listed, once its files are there and checked. */
+export const ENTRY = "entry.json";
+/** In its place while the files still come from a hub. */
+export const DOWNLOAD = "download.json";
 
 export class ModelLibrary {
   constructor(
@@ -44,7 +47,7 @@ export class ModelLibrary {
         { needed: bytes, available },
       );
     }
-    const id = `${slug(request.name)}-${crypto.randomUUID().slice(0, 8)}`;
+    const id = newModelId(request.name);
     const entry: ModelEntry = {
       id,
       name: request.name,
@@ -53,6 +56,7 @@ export class ModelLibrary {
       files: files.map(({ path }) => path),
       bytes,
       created: Date.now(),
+      origin: null,
     };
     const folder = await this.folder.folder(id);
     try {
@@ -76,11 +80,12 @@ export class ModelLibrary {
     return checkModel(await this.sources.model(reference), name);
   }
 
-  /** Folders without an entry: imports that a closed tab cut short. */
+  /** Folders without an entry: imports that a closed tab cut short. Downloads go on and stay. */
   async #removeUnfinished(): Promise<void> {
     for (const { name } of await this.folder.entries()) {
-      const entry = await (await this.folder.find(name))?.readJson(ENTRY, modelEntry);
-      if (!entry) await this.folder.remove(name);
+      const folder = await this.folder.find(name);
+      if (folder !== null && (await folder.file(DOWNLOAD)) !== null) continue;
+      if (!(await folder?.readJson(ENTRY, modelEntry))) await this.folder.remove(name);
     }
   }
 }
@@ -90,7 +95,7 @@ export class ModelLibrary {
  * one. The shallowest config.json decides where the model's folder is (a dropped folder may hold it one level down).
  * @throws model.file_missing
  */
-export function neededFiles(files: ModelImport["files"]): { path: string; file: File }[] {
+export function neededFiles<T extends { readonly path: string }>(files: readonly T[]): T[] {
   const configs = files
     .map(({ path }) => path)
     .filter((path) => path === "config.json" || path.endsWith("/config.json"));
@@ -111,7 +116,7 @@ export function neededFiles(files: ModelImport["files"]): { path: string; file: 
   const folder = config.slice(0, -"config.json".length);
   const inside = files
     .filter(({ path }) => path.startsWith(folder) && !path.slice(folder.length).includes("/"))
-    .map(({ path, file }) => ({ path: path.slice(folder.length), file }));
+    .map((file) => ({ ...file, path: file.path.slice(folder.length) }));
   const safetensors = inside.some(({ path }) => /^model.*\.safetensors$/.test(path));
   const weights = safetensors ? /^model.*\.safetensors(\.index\.json)?$/ : /^pytorch_model.*\.bin(\.index\.json)?$/;
   const others = new Set<string>(["config.json", "generation_config.json", ...TOKENIZER_FILES]);
@@ -119,7 +124,7 @@ export function neededFiles(files: ModelImport["files"]): { path: string; file: 
 }
 
 /** Reads config, tensor headers and tokenizer, none of the weights. @throws model.* */
-async function checkModel(source: FileSource, name = source.name): Promise<ModelSummary> {
+export async function checkModel(source: FileSource, name = source.name): Promise<ModelSummary> {
   const description = await describeModel(source);
   const config = parseNeoxConfig(description.configJson);
   const shapes = neoxParameterShapes(config, { kind: "reward", num_labels: config.num_labels ?? 1 });
@@ -143,12 +148,12 @@ async function checkModel(source: FileSource, name = source.name): Promise<Model
   };
 }
 
-/** What may be a folder's name and part of a reference. */
-function slug(name: string): string {
+/** A new folder's name, which is part of a reference: readable, and nobody else's. */
+export function newModelId(name: string): string {
   const plain = name
     .normalize("NFKC")
     .toLowerCase()
     .replace(/[^\p{L}\p{N}._-]+/gu, "-")
     .replace(/^[-.]+|[-.]+$/g, "");
-  return plain.slice(0, 60) || "model";
+  return `${plain.slice(0, 60) || "model"}-${crypto.randomUUID().slice(0, 8)}`;
 }

@@ -1,7 +1,9 @@
 /** All pipelines on this machine, in OPFS under pipelines/ID/pipeline.json: commands in, conductors and records out. */
 import { NagiError } from "../../src/shared/errors";
 import type { RunConfig } from "../../src/shared/protocol/config";
+import type { StagePlace, StagePlaces } from "../../src/shared/protocol/launch";
 import {
+  type CreateOptions,
   type PipelineRecord,
   type PipelineState,
   type StoredPipeline,
@@ -43,9 +45,36 @@ export class Pipelines {
     const runs = new Map((await this.runs.list()).map((run) => [run.run_id, run]));
     const artefacts = new Set((await this.artefacts.list()).map(({ id }) => id));
     const records: PipelineRecord[] = [];
-    for (const pipeline of await this.stored())
-      records.push(shown(pipeline, await this.#isConducted(pipeline.pipeline_id), runs, artefacts));
+    for (const pipeline of await this.stored()) {
+      const conducted = (await this.#isConducted(pipeline.pipeline_id)) || (await this.#goesOn(pipeline, runs));
+      records.push(shown(pipeline, conducted, runs, artefacts));
+    }
     return records.sort((a, b) => b.created - a.created);
+  }
+
+  /**
+   * A stage that went on on a worker while no tab was open: its pipeline goes on as well, without being told.
+   * @returns whether somebody works on the pipeline now
+   */
+  async #goesOn({ pipeline_id, stages }: StoredPipeline, runs: ReadonlyMap<string, RunRecord>): Promise<boolean> {
+    const current = stages.find(({ artefact }) => artefact === null)?.run_id;
+    const run = current == null ? undefined : runs.get(current);
+    if (run?.place?.at !== "worker" || !isWorking(run.state)) return false;
+    try {
+      await this.run(pipeline_id);
+    } catch (error) {
+      // Another tab was quicker, or it is left to the person.
+      console.warn(`the pipeline ${pipeline_id} does not go on by itself`, error);
+    }
+    return this.#isConducted(pipeline_id);
+  }
+
+  /** Takes effect where a stage is begun. @throws run.bad_command while it is worked on, run.not_found, storage.busy */
+  async place(pipelineId: string, places: StagePlaces): Promise<void> {
+    await this.#resting(pipelineId, "place", async (pipeline) => {
+      await this.#save({ ...pipeline, places });
+      return "done";
+    });
   }
 
   /** As they are on the disk, or are about to be. */
@@ -60,7 +89,7 @@ export class Pipelines {
   }
 
   /** @throws config.invalid {file, path, problem, allowed}, storage.quota */
-  async create(config: RunConfig, { reuse }: { readonly reuse: boolean }): Promise<PipelineRecord> {
+  async create(config: RunConfig, { reuse, places = {} }: CreateOptions): Promise<PipelineRecord> {
     const known = new Map((await this.artefacts.list()).map((artefact) => [artefact.id, artefact.kind]));
     const problem = checkPipeline(config, (id) => known.get(id))[0];
     if (problem !== undefined) {
@@ -70,8 +99,9 @@ export class Pipelines {
     const pipeline: StoredPipeline = {
       pipeline_id: newRunId(),
       config,
+      places,
       created: Date.now(),
-      stages: reuse ? await this.#reused(config, known) : emptyStages(config),
+      stages: reuse ? await this.#reused(config, places, known) : emptyStages(config),
       error: null,
     };
     try {
@@ -166,11 +196,15 @@ export class Pipelines {
   }
 
   /** Finished stages that are equal to those of `config`: see stageKey. */
-  async #reused(config: RunConfig, artefacts: ReadonlyMap<string, unknown>): Promise<StoredStage[]> {
+  async #reused(
+    config: RunConfig,
+    places: StagePlaces,
+    artefacts: ReadonlyMap<string, unknown>,
+  ): Promise<StoredStage[]> {
     const known = new Map<string, RunRecord>();
     for (const run of (await this.runs.list()).toReversed()) {
       if (run.state === "finished" && run.artefact !== null && artefacts.has(run.artefact))
-        known.set(`${run.version} ${stageKey(run.config, stageOf(run), run.inputs)}`, run);
+        known.set(`${run.version} ${placeKey(run.place)} ${stageKey(run.config, stageOf(run), run.inputs)}`, run);
     }
     const made = new Map<string, string>();
     return config.stages.map((stage) => {
@@ -181,7 +215,7 @@ export class Pipelines {
         stage,
         inputsOf(config, stage, (id) => made.get(id)),
       );
-      const run = known.get(`${this.runs.version} ${key}`);
+      const run = known.get(`${this.runs.version} ${placeKey(places[stage.id])} ${key}`);
       if (run === undefined || run.artefact === null) return fresh;
       made.set(stage.id, run.artefact);
       return { id: stage.id, run_id: run.run_id, artefact: run.artefact, reused: true };
@@ -256,6 +290,11 @@ export class Pipelines {
   }
 }
 
+/** What of a place decides the result: numbers of another machine or precision are others. */
+function placeKey(place: StagePlace | null | undefined): string {
+  return place?.at === "worker" ? JSON.stringify([place.worker, { ...place.launch, tracking: null }]) : "browser";
+}
+
 function dependsOnMissing(config: RunConfig, stageId: string, made: ReadonlyMap<string, string>): boolean {
   return config.stages.some(
     (earlier) => earlier.id !== stageId && !made.has(earlier.id) && dependants(config, earlier.id).includes(stageId),
@@ -297,8 +336,8 @@ function shown(
   const state = conducted ? "running" : resting(stages, pipeline.error !== null);
   const current = stages.find((stage) => stage.state !== "finished");
   const error = pipeline.error ?? (current?.run_id ? (runs.get(current.run_id)?.error ?? null) : null);
-  const { pipeline_id, config, created } = pipeline;
-  return { pipeline_id, name: config.name, config, created, state, error: conducted ? null : error, stages };
+  const { pipeline_id, config, places, created } = pipeline;
+  return { pipeline_id, name: config.name, config, places, created, state, error: conducted ? null : error, stages };
 }
 
 /** The state of a pipeline that nobody works on. */

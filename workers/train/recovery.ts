@@ -43,13 +43,14 @@ export async function recoverRun(
   }
 }
 
-function lastState(events: readonly RunEvent[]): Extract<RunEvent, { type: "state" }> | null {
+/** The last word on the state; null before the first. */
+export function lastState(events: readonly RunEvent[]): Extract<RunEvent, { type: "state" }> | null {
   const last = events.findLast((event) => event.type === "state");
   return last?.type === "state" ? last : null;
 }
 
 /** The record with what the log knows better. */
-function followEvents(record: RunRecord, events: readonly RunEvent[]): RunRecord {
+export function followEvents(record: RunRecord, events: readonly RunEvent[]): RunRecord {
   let next = record;
   for (const event of events) {
     if (event.type === "prepared") next = { ...next, adapter: event.adapter, total_steps: event.total_steps };

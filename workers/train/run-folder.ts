@@ -1,4 +1,5 @@
 /** One run on disk: run.json (what is listed), metrics.jsonl (its events), its checkpoints. */
+import type { ZodType } from "zod";
 import { NagiError } from "../../src/shared/errors";
 import type { RunEvent } from "../../src/shared/protocol/events";
 import { type RunRecord, runRecord } from "../../src/shared/protocol/run";
@@ -8,6 +9,8 @@ import { parseLog, RunLog } from "../engine/io/run-log";
 
 const RECORD = "run.json";
 const LOG = "metrics.jsonl";
+/** Of runs on a worker. */
+const MIRROR = "mirror.json";
 
 export class RunFolder {
   readonly checkpoints: CheckpointShelf;
@@ -60,6 +63,15 @@ export class RunFolder {
 
   saveRecord(record: RunRecord): Promise<void> {
     return this.folder.writeJson(RECORD, record);
+  }
+
+  /** Where the events of a worker's run begin in the log; null before. */
+  readMirror<T>(schema: ZodType<T>): Promise<T | null> {
+    return this.folder.readJson(MIRROR, schema);
+  }
+
+  saveMirror(state: unknown): Promise<void> {
+    return this.folder.writeJson(MIRROR, state);
   }
 
   /** The events so far, also while another tab writes them. */

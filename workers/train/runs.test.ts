@@ -10,7 +10,8 @@ import { ArtefactStore } from "./artefact-store";
 import { EventHub } from "./event-hub";
 import { Runs } from "./runs";
 import { codeOf, Gate, MemoryLocks, STEPS, scriptedStage, until } from "./scripted";
-import { runLock, type SessionTools } from "./session";
+import { runLock } from "./run-session";
+import type { SessionTools } from "./session";
 
 let directory: MemoryDirectory;
 let artefacts: MemoryDirectory;
@@ -34,6 +35,7 @@ function tab(change: Partial<SessionTools> = {}): {
     data: async (name) => ({ name, bytes: new Uint8Array() }),
     train: (work) => scriptedStage(work),
     clock: () => performance.now(),
+    remote: null,
     ...change,
   };
   const runs = new Runs(new Folder(directory, "runs"), tools, async () => directory.disk.free, "test");

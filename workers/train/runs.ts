@@ -9,10 +9,11 @@ import type { Folder } from "../engine/io/opfs";
 import { type Release, tryPatiently } from "./locks";
 import { isWorking, recoverRun } from "./recovery";
 import { RunFolder } from "./run-folder";
-import { badCommand, type Leftover, runLock, Session, type SessionTools } from "./session";
+import { type Leftover, type RunSession, runLock } from "./run-session";
+import { badCommand, Session, type SessionTools } from "./session";
 
 export class Runs {
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, RunSession>();
   /** Runs of other tabs. */
   readonly #watched = new Set<string>();
   /** Of runs whose end did not fit on the disk. */
@@ -52,12 +53,12 @@ export class Runs {
       });
     }
     const inputs = inputsOf(config, stage, () => undefined);
-    return this.startStage({ run_id: newRunId(), config, stage: stage.id, pipeline_id: null, inputs });
+    return this.startStage({ run_id: newRunId(), config, stage: stage.id, pipeline_id: null, place: null, inputs });
   }
 
   /** Creates and starts a run; resolves once it is listed. */
   async startStage(
-    what: Pick<RunRecord, "run_id" | "config" | "stage" | "pipeline_id" | "inputs">,
+    what: Pick<RunRecord, "run_id" | "config" | "stage" | "pipeline_id" | "place" | "inputs">,
   ): Promise<RunRecord> {
     const record: RunRecord = {
       ...what,
@@ -88,7 +89,8 @@ export class Runs {
 
   async pause(runId: string): Promise<void> {
     const session = await this.#working(runId, "pause");
-    session.request("pause");
+    if (session === null) return;
+    await session.request("pause");
     await session.done;
   }
 
@@ -107,13 +109,15 @@ export class Runs {
   async stop(runId: string): Promise<void> {
     const session = await this.#session(runId);
     if (session !== undefined) {
-      session.request("stop");
+      await session.request("stop");
       await session.done;
       return;
     }
+    if (await this.#toldElsewhere(runId, "stop")) return;
     await this.#resting(runId, async (folder, record) => {
       if (record.state !== "paused" && record.state !== "failed")
         throw badCommand("stop", record.state, "It has ended.");
+      await this.tools.remote?.letGo(record);
       const log = await folder.openLog();
       try {
         const event = log.append({ type: "state", state: "stopped", error: null });
@@ -128,8 +132,7 @@ export class Runs {
   }
 
   async checkpoint(runId: string): Promise<void> {
-    const session = await this.#working(runId, "checkpoint");
-    await session.requestCheckpoint();
+    await (await this.#working(runId, "checkpoint"))?.requestCheckpoint();
   }
 
   async delete(runId: string): Promise<void> {
@@ -137,6 +140,8 @@ export class Runs {
     if (session !== undefined) throw badCommand("delete", session.record.state, "Stop it first.");
     const release = await this.#lock(runId);
     try {
+      const record = await (await RunFolder.open(this.folder, runId, this.free)).findRecord();
+      if (record !== null) await this.tools.remote?.letGo(record, "delete");
       await this.folder.remove(runId);
       this.#leftovers.delete(runId);
     } finally {
@@ -159,7 +164,7 @@ export class Runs {
   }
 
   /** Runs that a data set or model is still needed for. */
-  async unfinished(): Promise<Pick<RunRecord, "config">[]> {
+  async unfinished(): Promise<Pick<RunRecord, "config" | "place">[]> {
     return (await this.list()).filter((run) => isWorking(run.state) || run.state === "paused");
   }
 
@@ -176,6 +181,13 @@ export class Runs {
   async find(runId: string): Promise<RunRecord | null> {
     const known = this.#sessions.has(runId) || this.#leftovers.has(runId) || (await this.folder.find(runId)) !== null;
     return known ? this.#listed(runId) : null;
+  }
+
+  /** What a run's process on a worker wrote. @throws run.not_found, run.bad_command, worker.* */
+  async workerLog(runId: string, offset: number): Promise<{ text: string; offset: number }> {
+    const record = await this.record(runId);
+    if (record.place?.at === "worker" && this.tools.remote !== null) return this.tools.remote.log(record, offset);
+    throw badCommand("log", record.state, "Only a run on a worker has a log of its process.");
   }
 
   /** Waits until nobody in this tab works on the run. @throws run.not_found */
@@ -219,11 +231,18 @@ export class Runs {
       this.#watch(runId);
       return record;
     }
+    let kept = false;
     try {
       if (record === null) {
         // A record that this version cannot read stays where it is, with its checkpoints.
         if (await folder.isEmpty()) await this.folder.remove(runId);
         return null;
+      }
+      if (record.place?.at === "worker" && this.tools.remote !== null) {
+        // It went on without this browser: followed again, nothing is left out.
+        await this.#begin(folder, record, release, false);
+        kept = true;
+        return this.#sessions.get(runId)?.record ?? record;
       }
       return await this.#recover(folder, record);
     } catch (error) {
@@ -231,7 +250,7 @@ export class Runs {
       console.error(`the run ${runId} could not be recovered`, error);
       return record === null ? null : { ...record, state: "paused", error: toErrorData(error) };
     } finally {
-      release();
+      if (!kept) release();
     }
   }
 
@@ -273,7 +292,12 @@ export class Runs {
 
   async #begin(folder: RunFolder, record: RunRecord, release: Release, resuming: boolean): Promise<void> {
     const log = await folder.openLog();
-    const session = new Session(folder, record, log, release, this.tools, resuming);
+    const { remote } = this.tools;
+    const session =
+      record.place?.at === "worker" && remote !== null
+        ? remote.session(folder, record, log, release, resuming)
+        : new Session(folder, record, log, release, this.tools, resuming);
+    remote?.forward(record, folder, session.done);
     this.#sessions.set(record.run_id, session);
     void session.done.then(() => {
       this.#sessions.delete(record.run_id);
@@ -282,20 +306,37 @@ export class Runs {
   }
 
   /** The session that works on the run; one whose last state is out already is waited for. */
-  async #session(runId: string): Promise<Session | undefined> {
-    const session = this.#sessions.get(runId);
+  async #session(runId: string): Promise<RunSession | undefined> {
+    const session = this.#sessions.get(runId) ?? (await this.#attached(runId));
     if (session === undefined || isWorking(session.record.state)) return session;
     await session.done;
     return undefined;
   }
 
-  async #working(runId: string, command: string): Promise<Session> {
+  /** A run that goes on on a worker is followed before it is told anything. */
+  async #attached(runId: string): Promise<RunSession | undefined> {
+    const record = await (await RunFolder.open(this.folder, runId, this.free)).findRecord();
+    if (record?.place?.at === "worker" && isWorking(record.state)) await this.#listed(runId);
+    return this.#sessions.get(runId);
+  }
+
+  /** null where another tab follows a run on a worker, which was told. */
+  async #working(runId: string, command: "pause" | "checkpoint"): Promise<RunSession | null> {
     const session = await this.#session(runId);
     if (session !== undefined) return session;
+    if (await this.#toldElsewhere(runId, command)) return null;
     const release = await this.#lock(runId);
     release();
     const record = await this.record(runId);
     throw badCommand(command, record.state, "Only a run that is worked on can.");
+  }
+
+  /** A run on a worker that another tab follows is told without that tab, which sees what comes of it. */
+  async #toldElsewhere(runId: string, command: "pause" | "stop" | "checkpoint"): Promise<boolean> {
+    const record = await this.find(runId);
+    if (record?.place?.at !== "worker" || !isWorking(record.state) || this.#sessions.has(runId)) return false;
+    await this.tools.remote?.tell(record, command);
+    return true;
   }
 
   /** Does something to a run nobody works on, its lock held; the action says whether the lock went on to a session. */
@@ -308,7 +349,8 @@ export class Runs {
     try {
       const folder = await RunFolder.open(this.folder, runId, this.free);
       const stored = (await this.#storeLeftover(folder, runId)) ?? (await folder.record());
-      const record = isWorking(stored.state) ? await this.#recover(folder, stored) : stored;
+      const dead = isWorking(stored.state) && stored.place?.at !== "worker";
+      const record = dead ? await this.#recover(folder, stored) : stored;
       kept = (await action(folder, record, release)) === "kept";
     } finally {
       if (!kept) release();

@@ -41,6 +41,7 @@ export class ScriptedStudio {
         return train(work);
       },
       clock: () => performance.now(),
+      remote: null,
     };
     const runs = new Runs(await root.folder("runs"), tools, free, "test");
     const pipelines = new Pipelines(await root.folder("pipelines"), runs, artefacts, this.locks, () =>

@@ -13,11 +13,12 @@ import type { Control, DataFile, StageInput, StageOutcome } from "../engine/trai
 import type { ArtefactStore } from "./artefact-store";
 import type { EventHub } from "./event-hub";
 import type { Locks, Release } from "./locks";
+import type { RemoteSide } from "./remote/side";
 import type { RunFolder } from "./run-folder";
+import type { Leftover, RunSession } from "./run-session";
 
 /** One run at a time trains, over all tabs: two would halve each other's speed and double the memory. */
 export const GPU_LOCK = "nagi/gpu";
-export const runLock = (runId: string): string => `nagi/run/${runId}`;
 
 export type StageWork = Omit<StageInput, "gpu">;
 
@@ -32,15 +33,11 @@ export interface SessionTools {
   readonly train: (input: StageWork) => Promise<StageOutcome>;
   /** Milliseconds on a monotonic clock. */
   readonly clock: () => number;
+  /** null where no worker can be reached. */
+  readonly remote: RemoteSide | null;
 }
 
-/** What did not fit on the disk any more when a session ended. */
-export interface Leftover {
-  readonly record: RunRecord;
-  readonly lines: readonly Uint8Array<ArrayBuffer>[];
-}
-
-export class Session {
+export class Session implements RunSession {
   /** Settles, without ever rejecting, when the run rests: finished, paused, stopped or failed. */
   readonly done: Promise<void>;
   #record: RunRecord;
@@ -83,7 +80,7 @@ export class Session {
   }
 
   /** Takes effect after the step at hand; a run that waits for the GPU leaves the queue. */
-  request(wanted: "pause" | "stop"): void {
+  async request(wanted: "pause" | "stop"): Promise<void> {
     // A stop is for good: a pause that arrives later does not undo it.
     if (this.#wanted !== "stop") this.#wanted = wanted;
     this.#abort.abort();

@@ -11,6 +11,7 @@ import type {
 } from "../../src/shared/protocol/backend";
 import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../../src/shared/protocol/events";
+import { type StagePlaces, workerOf } from "../../src/shared/protocol/launch";
 import type {
   DatasetEntry,
   DatasetImport,
@@ -19,10 +20,12 @@ import type {
   PreferencesImport,
   StudioChange,
 } from "../../src/shared/protocol/library";
-import type { LineageNode, PipelineRecord } from "../../src/shared/protocol/pipeline";
+import type { CreateOptions, LineageNode, PipelineRecord } from "../../src/shared/protocol/pipeline";
 import { referencesOf } from "../../src/shared/protocol/pipeline-inputs";
+import type { PreflightResult } from "../../src/shared/protocol/remote";
 import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
 import type { WorkerApi } from "../../src/shared/protocol/worker";
+import type { PreflightRequest, RemoteWorkerRecord, WorkerAddress } from "../../src/shared/protocol/workers";
 import { zipParts } from "../engine/io/zip-write";
 import { exportRewardModel } from "../engine/train/export";
 import { openModel } from "../engine/train/inputs";
@@ -34,6 +37,7 @@ import { lineageOf, readGenerations, removeArtefact, removeUnused } from "./line
 import type { ModelLibrary } from "./model-library";
 import type { Pipelines } from "./pipelines";
 import { importPreferences } from "./preferences";
+import type { Remotes } from "./remote/remotes";
 import type { Runs } from "./runs";
 import type { Scoring } from "./scoring";
 import type { StudioShelf } from "./shelf";
@@ -45,6 +49,7 @@ export interface StudioParts {
   readonly artefacts: ArtefactStore;
   readonly pipelines: Pipelines;
   readonly changes: Changes;
+  readonly remotes: Remotes;
   readonly datasets: DatasetLibrary;
   readonly models: ModelLibrary;
   readonly scoring: Scoring;
@@ -187,8 +192,16 @@ export class Studio implements WorkerApi {
     return (await this.#connected()).pipelines.list();
   }
 
-  async createPipeline(config: RunConfig, options: { readonly reuse: boolean }): Promise<PipelineRecord> {
-    return (await this.#connected()).pipelines.create(checked(config), options);
+  async createPipeline(config: RunConfig, options: CreateOptions): Promise<PipelineRecord> {
+    const { pipelines, remotes } = await this.#connected();
+    checkPlaces(options.places ?? {}, remotes);
+    return pipelines.create(checked(config), options);
+  }
+
+  async placeStages(pipelineId: string, places: StagePlaces): Promise<void> {
+    const { pipelines, remotes } = await this.#connected();
+    checkPlaces(places, remotes);
+    await pipelines.place(pipelineId, places);
   }
 
   async runPipeline(pipelineId: string): Promise<void> {
@@ -214,6 +227,42 @@ export class Studio implements WorkerApi {
   async deletePipeline(pipelineId: string, options: { readonly artefacts: boolean }): Promise<void> {
     const parts = await this.#connected();
     await parts.pipelines.delete(pipelineId, options.artefacts ? (id) => removeUnused(id, parts) : null);
+  }
+
+  async listWorkers(): Promise<RemoteWorkerRecord[]> {
+    return (await this.#connected()).remotes.list();
+  }
+
+  async addWorker(address: WorkerAddress): Promise<RemoteWorkerRecord> {
+    return (await this.#connected()).remotes.add(address);
+  }
+
+  async removeWorker(id: string): Promise<void> {
+    const { runs, remotes } = await this.#connected();
+    const user = (await runs.unfinished()).find(({ place }) => workerOf(place) === id);
+    if (user !== undefined)
+      throw new NagiError("storage.busy", `"${user.config.name}" is not finished on this worker. Stop it first.`, {
+        what: "worker",
+        name: user.config.name,
+      });
+    await remotes.remove(id);
+  }
+
+  async preflight({ worker, config, stage, launch }: PreflightRequest): Promise<PreflightResult> {
+    const { remotes } = await this.#connected();
+    return remotes.get(worker).ask<"preflight">({ name: "preflight", config: checked(config), stage, launch });
+  }
+
+  async workerLog(runId: string, offset: number): Promise<{ text: string; offset: number }> {
+    return (await this.#connected()).runs.workerLog(runId, offset);
+  }
+
+  async artefactPlaces(): Promise<Record<string, string>> {
+    return (await this.#connected()).artefacts.places();
+  }
+
+  async pullArtefact(id: string): Promise<void> {
+    await (await this.#connected()).artefacts.pull(id);
   }
 
   async watch(listener: (change: StudioChange) => void): Promise<void> {
@@ -266,7 +315,7 @@ export class Studio implements WorkerApi {
 
   async #refuseWhileUsed(what: "dataset" | "model", isIt: (reference: string) => boolean): Promise<void> {
     const { runs, pipelines } = await this.#connected();
-    const unfinished = await runs.unfinished();
+    const unfinished: Pick<RunRecord, "config">[] = await runs.unfinished();
     for (const { config, stages } of await pipelines.stored())
       if (stages.some(({ artefact }) => artefact === null)) unfinished.push({ config });
     for (const { config } of unfinished) {
@@ -289,6 +338,11 @@ function checked(config: RunConfig): RunConfig {
   const problem = issue?.message ?? "";
   const details = { file: config.name, path, problem, allowed: "" };
   throw new NagiError("config.invalid", `${path}: ${problem}. Correct this field.`, details);
+}
+
+/** @throws worker.unknown {worker} */
+function checkPlaces(places: StagePlaces, remotes: Remotes): void {
+  for (const place of Object.values(places)) remotes.get(place.worker);
 }
 
 function zip(files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Blob {

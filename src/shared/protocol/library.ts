@@ -3,11 +3,13 @@
  * worker). The references in an entry go into a RunConfig as they are.
  */
 import { z } from "zod";
+import type { ErrorData } from "../errors";
 import type { ArtefactParent, ArtefactRecord } from "./artefact";
 import type { ArtefactBackend, TrainBackend } from "./backend";
 import { dataConfig } from "./config";
 import { datasetNote, rowProblem } from "./dataset";
 import type { PipelineBackend } from "./pipeline";
+import type { WorkersBackend } from "./workers";
 
 export const librarySource = z.enum(["bundled", "imported"]);
 
@@ -38,6 +40,18 @@ export const importFindings = z.strictObject({
   notes: z.array(datasetNote),
 });
 
+/** Where a model was downloaded from. */
+export const modelOrigin = z.strictObject({
+  /** The hub's address. */
+  endpoint: z.string().min(1),
+  repo: z.string().min(1),
+  revision: z.string().min(1),
+  /** What the revision stood for. */
+  commit: z.string().min(1),
+  /** The model card's, for instance "cc-by-sa-4.0"; null where it names none. */
+  license: z.string().nullable(),
+});
+
 /** A checkpoint in Hugging Face layout: `bundled:NAME` or `imported:ID`. */
 export const modelEntry = z.strictObject({
   id: z.string().min(1),
@@ -48,7 +62,27 @@ export const modelEntry = z.strictObject({
   files: z.array(z.string()),
   bytes: z.int().min(0),
   created: z.number(),
+  /** null for bundled models and those opened from disk. */
+  origin: modelOrigin.nullable(),
 });
+
+/** A download as it is stored: it goes on in another session. The access token is not part of it. */
+export const modelDownload = z.strictObject({
+  id: z.string().min(1),
+  origin: modelOrigin,
+  files: z.array(
+    z.strictObject({
+      path: z.string().min(1),
+      bytes: z.int().min(0),
+      sha256: z.string().nullable(),
+      blob: z.string().nullable(),
+    }),
+  ),
+  created: z.number(),
+});
+
+export type ModelOrigin = z.infer<typeof modelOrigin>;
+export type ModelDownload = z.infer<typeof modelDownload>;
 
 export type LibrarySource = z.infer<typeof librarySource>;
 export type DatasetEntry = z.infer<typeof datasetEntry>;
@@ -69,6 +103,30 @@ export interface ModelImport {
   readonly files: readonly { readonly path: string; readonly file: File }[];
 }
 
+export interface ModelRequest {
+  /** owner/name. */
+  readonly repo: string;
+  /** A branch, tag, refs/pr/N or commit. */
+  readonly revision: string;
+  /** The hub's address; null: huggingface.co. */
+  readonly endpoint: string | null;
+  /** Of an account on that hub, for this one download; null: none. */
+  readonly token: string | null;
+}
+
+/** How far a download has come. */
+export interface DownloadState {
+  readonly id: string;
+  readonly origin: ModelOrigin;
+  /** Bytes. */
+  readonly stored: number;
+  readonly total: number;
+  /** Bytes are coming, or it is being checked; otherwise it waits to be continued. */
+  readonly active: boolean;
+  /** Why it waits, where that was not somebody's wish. */
+  readonly error: ErrorData | null;
+}
+
 export interface PreferencesImport {
   readonly name: string;
   /** JSONL of {prompt, chosen, rejected}. */
@@ -78,7 +136,7 @@ export interface PreferencesImport {
 }
 
 /** What may have changed. */
-export const studioChange = z.enum(["pipelines", "artefacts"]);
+export const studioChange = z.enum(["pipelines", "artefacts", "workers"]);
 export type StudioChange = z.infer<typeof studioChange>;
 
 /** The local worker's other half: what is stored on this machine. Every method rejects with a NagiError. */
@@ -99,7 +157,7 @@ export interface LibraryBackend {
   exportEvents(runId: string): Promise<string>;
 }
 
-export interface StudioBackend extends TrainBackend, ArtefactBackend, PipelineBackend, LibraryBackend {
+export interface StudioBackend extends TrainBackend, ArtefactBackend, PipelineBackend, LibraryBackend, WorkersBackend {
   /**
    * Told whenever lists may have changed, in this tab or another one: then list again. Returns a function that ends it.
    */

@@ -4,11 +4,13 @@ import type { ErrorData } from "../errors";
 import { type ArtefactParent, type ArtefactRecord, sha256 } from "./artefact";
 import { type RunConfig, runConfig, stageId } from "./config";
 import { errorData, type RunState } from "./events";
+import { type StagePlaces, stagePlaces } from "./launch";
 
 /** On the disk. States are not stored: the runs know them. */
 export const storedPipeline = z.strictObject({
   pipeline_id: z.string().min(1),
   config: runConfig,
+  places: stagePlaces,
   created: z.number(),
   /** In the order of the config's stages. */
   stages: z.array(
@@ -53,6 +55,7 @@ export interface PipelineRecord {
   readonly pipeline_id: string;
   readonly name: string;
   readonly config: RunConfig;
+  readonly places: StagePlaces;
   readonly created: number;
   readonly state: PipelineState;
   /** Why it failed, or was interrupted. */
@@ -72,15 +75,23 @@ export interface LineageNode {
   readonly parents: readonly ArtefactParent[];
 }
 
+export interface CreateOptions {
+  readonly reuse: boolean;
+  /** Without it everything runs in the browser. */
+  readonly places?: StagePlaces | undefined;
+}
+
 export interface PipelineBackend {
   /** Newest first. */
   listPipelines(): Promise<PipelineRecord[]>;
   /**
    * Checks a configuration and stores it as a pipeline; nothing runs yet. With `reuse` the results of earlier finished
-   * stages are taken over where settings, inputs, data and seed are equal ("re-run with changes").
-   * Errors: config.invalid, storage.quota.
+   * stages are taken over where settings, inputs, data, seed and place are equal ("re-run with changes").
+   * Errors: config.invalid, worker.unknown, storage.quota.
    */
-  createPipeline(config: RunConfig, options: { readonly reuse: boolean }): Promise<PipelineRecord>;
+  createPipeline(config: RunConfig, options: CreateOptions): Promise<PipelineRecord>;
+  /** Other places for stages; takes effect where a stage is begun. Errors: run.bad_command, run.not_found, worker.unknown. */
+  placeStages(pipelineId: string, places: StagePlaces): Promise<void>;
   /**
    * Runs all stages that are not finished, one after the other; a paused or failed one goes on from its checkpoint.
    * Resolves once it is under way. Errors: run.bad_command, storage.busy (another tab works on it).

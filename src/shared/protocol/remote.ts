@@ -10,6 +10,7 @@ import { z } from "zod";
 import { artefactManifest, artefactParent, artefactRecord, sha256 } from "./artefact";
 import { runConfig } from "./config";
 import { errorData, runEvent } from "./events";
+import { launchConfig, launcher, precision, quantization, trackerName, trackingConfig } from "./launch";
 import { runRecord } from "./run";
 import { stageConfig, stageId } from "./stages";
 
@@ -28,50 +29,9 @@ const requestId = z.int().min(1);
 const bytes = z.int().min(0);
 const share = z.number().min(0).max(1);
 
-export const launcher = z.enum(["local", "accelerate", "ray"]);
-export const precision = z.enum(["float32", "float16", "bfloat16"]);
-export const quantization = z.enum(["8bit", "4bit"]);
-export const strategy = z.enum(["ddp", "fsdp", "zero2", "zero3"]);
-export const trackerName = z.enum(["wandb", "tensorboard", "trackio"]);
-
-/** Arguments of wandb.init, by its names. The API key stays on the worker. */
-export const wandbSettings = z.strictObject({
-  project: z.string().min(1).max(128),
-  /** Name of the W&B run; null: W&B draws one. */
-  name: z.string().min(1).max(128).nullable(),
-  entity: z.string().min(1).max(128).nullable(),
-  tags: z.array(z.string().min(1).max(64)).max(32),
-  group: z.string().min(1).max(128).nullable(),
-  mode: z.enum(["online", "offline", "disabled"]),
-});
-
-export const trackingConfig = z.strictObject({
-  trackers: z.array(trackerName).min(1).max(3),
-  /** null where "wandb" is not among the trackers. */
-  wandb: wandbSettings.nullable(),
-});
-
-/** How the worker runs a stage. */
-export const launchConfig = z.strictObject({
-  /** local: one process. accelerate: several on one host. ray: a job on a cluster. */
-  launcher,
-  num_processes: z.int().min(1).max(1024),
-  /** What several processes do with weights, gradients and moments. */
-  strategy,
-  /** Of the frozen weights and of the matmuls. */
-  precision,
-  quantization: quantization.nullable(),
-  gradient_checkpointing: z.boolean(),
-  /** `ray://HOST:10001` or `auto`; null where the launcher is not ray. */
-  ray_address: z.string().min(1).max(300).nullable(),
-  tracking: trackingConfig.nullable(),
-  /** Of a PPO stage: rloo is trl's RLOOTrainer. null elsewhere. */
-  algorithm: z.enum(["ppo", "rloo"]).nullable(),
-});
-
 /**
- * The rows of a stage as JSONL blobs that were uploaded before: {sentence, label, review_id} a line, in the order in which
- * the studio's first epoch sees them, without the rows the stage leaves out.
+ * The rows of a stage as JSONL blobs that were uploaded before: {sentence, label, review_id} a line, the good rows of the
+ * file in its order. Which of them a stage uses, and in which order, follows from its settings and the seed on both sides.
  */
 export const remoteData = z.strictObject({
   train: sha256,
@@ -230,6 +190,9 @@ export const preflightResult = z.strictObject({
   advice: z.array(preflightAdvice),
 });
 
+/** As the worker lists it: where it runs is the studio's business. */
+export const remoteRunRecord = runRecord.omit({ place: true });
+
 const blobState = z.strictObject({
   /** How many have arrived: where an upload goes on. */
   bytes,
@@ -241,8 +204,8 @@ const nothing = z.null();
 /** What an answered command gives. */
 export const commandResults = {
   status: workerStatus,
-  list_runs: z.array(runRecord),
-  start: runRecord,
+  list_runs: z.array(remoteRunRecord),
+  start: remoteRunRecord,
   pause: nothing,
   resume: nothing,
   stop: nothing,
@@ -281,10 +244,7 @@ export const workerMessage = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("status"), ...workerStatus.shape }),
 ]);
 
-export type LaunchConfig = z.infer<typeof launchConfig>;
-export type TrackingConfig = z.infer<typeof trackingConfig>;
-export type WandbSettings = z.infer<typeof wandbSettings>;
-export type TrackerName = z.infer<typeof trackerName>;
+export type RemoteRunRecord = z.infer<typeof remoteRunRecord>;
 export type RemoteData = z.infer<typeof remoteData>;
 export type RemoteCommand = z.infer<typeof remoteCommand>;
 export type StartCommand = z.infer<typeof startCommand>;
@@ -310,7 +270,7 @@ export const wireSchemas = {
   run_config: runConfig,
   stage_config: stageConfig,
   run_event: runEvent,
-  run_record: runRecord,
+  run_record: remoteRunRecord,
   error_data: errorData,
   launch_config: launchConfig,
   status: workerStatus,

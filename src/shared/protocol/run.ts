@@ -3,6 +3,7 @@ import { z } from "zod";
 import { sha256 } from "./artefact";
 import { runConfig, type StageConfig, stageId } from "./config";
 import { errorData, runState } from "./events";
+import { stagePlace } from "./launch";
 
 export const runRecord = z.strictObject({
   run_id: z.string().min(1),
@@ -12,6 +13,8 @@ export const runRecord = z.strictObject({
   stage: stageId,
   /** null for a run by itself. */
   pipeline_id: z.string().min(1).nullable(),
+  /** null: in the browser. */
+  place: stagePlace.nullable(),
   /** Slot of the stage ("model", "reward_model", "models.1", ...) to an artefact's id or a reference. */
   inputs: z.record(z.string(), z.string()),
   /** What it made, null before. */

@@ -10,6 +10,7 @@ const RUN: RunRecord = {
   config: DEFAULT_RUN,
   stage: "reward",
   pipeline_id: null,
+  place: null,
   inputs: {},
   artefact: null,
   state: "finished",

@@ -107,7 +107,13 @@ export class RunLog {
    * one that fits: the sequence stays gapless. Look at `error` afterwards.
    */
   append(body: RunEventBody): RunEvent {
-    const event: RunEvent = { ...body, run_id: this.runId, seq: this.#seq++, time: this.now() };
+    return this.mirror({ ...body, run_id: this.runId, seq: this.#seq, time: this.now() });
+  }
+
+  /** Stores an event that was numbered and stamped elsewhere, as `append` does. Its seq must be the next one. */
+  mirror(event: RunEvent): RunEvent {
+    if (event.seq !== this.#seq) throw new RangeError(`event ${event.seq} where ${this.#seq} is next`);
+    this.#seq++;
     this.#waiting.push(new TextEncoder().encode(`${JSON.stringify(event)}\n`));
     this.store();
     return event;

@@ -1,0 +1,131 @@
+/** Models from a local hub into the library: continued in another session, refused, given up. */
+import { readFile } from "node:fs/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Behaviour, COMMIT, type HubServer, serveHub } from "../engine/io/hub-server";
+import { MemoryDirectory } from "../engine/io/memory-directory";
+import { Folder } from "../engine/io/opfs";
+import { ModelDownloads } from "./model-downloads";
+import { ModelLibrary } from "./model-library";
+import { Sources } from "./sources";
+
+const REPO = "cyberagent/open-calm-small";
+const GOLDEN = new URL("../engine/golden/lm-sequential/model/", import.meta.url);
+const TOKENIZER = new URL("../../public/models/nagi-base/", import.meta.url);
+
+const read = async (folder: URL, path: string) => new Uint8Array(await readFile(new URL(path, folder)));
+
+async function modelFiles(): Promise<Record<string, Uint8Array>> {
+  return {
+    "README.md": new TextEncoder().encode("# a model"),
+    "config.json": await read(GOLDEN, "config.json"),
+    "model.safetensors": await read(GOLDEN, "model.safetensors"),
+    "tokenizer.json": await read(TOKENIZER, "tokenizer.json"),
+    "tokenizer_config.json": await read(TOKENIZER, "tokenizer_config.json"),
+  };
+}
+
+const servers: HubServer[] = [];
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close();
+});
+
+async function world(behaviour: Behaviour = {}, changes: Record<string, Uint8Array> = {}) {
+  const server = await serveHub(REPO, { ...(await modelFiles()), ...changes }, behaviour);
+  servers.push(server);
+  const directory = new MemoryDirectory("models");
+  const models = new Folder(directory, "models");
+  const sources = new Sources(new Folder(new MemoryDirectory("data"), "data"), models, new URL("http://localhost/"));
+  const free = async () => directory.disk.free;
+  let changed = 0;
+  /** A tab with the same storage. */
+  const tab = () => new ModelDownloads(models, sources, free, () => void changed++);
+  const library = new ModelLibrary(models, sources, free);
+  const request = { repo: REPO, revision: "main", endpoint: server.endpoint, token: behaviour.token ?? null };
+  const names = async () =>
+    (await library.list()).filter(({ source }) => source === "imported").map(({ name }) => name);
+  /** Begins, waits for the end, and gives the entry or the error. */
+  const bring = async (downloads = tab()) => {
+    const { id } = await downloads.start(request);
+    await downloads.rest(id);
+    return (await library.list()).find((entry) => entry.id === id) ?? (await downloads.list())[0]?.error;
+  };
+  return { server, directory, models, tab, library, request, names, bring, changes: () => changed };
+}
+
+describe("a model from a hub", () => {
+  it("becomes an entry with its origin and licence, and is one that can be opened", async () => {
+    const { tab, library, request, names, bring, changes } = await world({ token: "hf_secret" });
+    await bring();
+    const entry = (await library.list()).at(-1);
+    if (entry === undefined) throw new Error("there is an entry");
+    expect(entry).toMatchObject({ name: REPO, source: "imported", reference: `imported:${entry.id}` });
+    expect(entry.origin).toEqual({
+      endpoint: request.endpoint,
+      repo: REPO,
+      revision: "main",
+      commit: COMMIT,
+      license: "cc-by-sa-4.0",
+    });
+    expect(entry.files).not.toContain("README.md");
+    expect(await names()).toEqual([REPO]);
+    expect((await library.inspect(entry.reference)).name).toBe(REPO);
+    expect(await tab().list()).toEqual([]);
+    expect(changes()).toBeGreaterThan(0);
+  });
+
+  it("keeps the token out of what is stored", async () => {
+    const { tab, models, request } = await world({ token: "hf_secret" });
+    const downloads = tab();
+    const { id } = await downloads.start(request);
+    await downloads.rest(id);
+    const folder = await models.find(id);
+    for (const { name } of (await folder?.entries()) ?? [])
+      expect(new TextDecoder("latin1").decode(await folder?.read(name))).not.toContain("hf_secret");
+  });
+
+  it("stops when asked to, is listed as waiting, and goes on in another session", async () => {
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { server, tab, request, names, library, bring } = await world({ gate });
+    const first = tab();
+    const begun = await first.start(request);
+    expect(begun).toMatchObject({ active: true, error: null, origin: { repo: REPO } });
+    await expect.poll(async () => (await first.list())[0]?.stored ?? 0).toBeGreaterThan(0);
+    await expect(first.start(request)).rejects.toMatchObject({ code: "storage.busy" });
+    await first.stop(begun.id);
+    open();
+    const [waiting] = await tab().list();
+    expect(waiting).toMatchObject({ id: begun.id, active: false, error: null });
+    expect(waiting?.stored).toBeGreaterThan(0);
+    expect(await names()).toEqual([]);
+    // Another import does not take it for something a closed tab left behind.
+    await expect(library.import({ name: "x", files: [] })).rejects.toMatchObject({ code: "model.file_missing" });
+    expect(await bring()).toMatchObject({ id: begun.id, name: REPO });
+    expect(server.asked.some(({ range }) => range !== null)).toBe(true);
+    expect(server.asked.filter(({ path }) => path.startsWith("/api/")).length).toBe(1);
+  });
+
+  it("says why a model is not taken, and takes none that does not fit", async () => {
+    const bad = await world({}, { "config.json": new TextEncoder().encode('{"model_type":"llama"}') });
+    expect(await bad.bring()).toMatchObject({ code: "model.unknown_architecture" });
+    expect(await bad.names()).toEqual([]);
+    const full = await world();
+    full.directory.disk.free = 1000;
+    await expect(full.tab().start(full.request)).rejects.toMatchObject({ code: "storage.quota" });
+    expect(await full.models.entries()).toEqual([]);
+    await expect(full.tab().start({ ...full.request, repo: "no/such" })).rejects.toMatchObject({
+      code: "hub.not_found",
+    });
+  });
+
+  it("can be given up", async () => {
+    const { tab, models, request } = await world({ gate: new Promise(() => {}) });
+    const downloads = tab();
+    const { id } = await downloads.start({ ...request, revision: "refs/pr/1" });
+    await downloads.remove(id);
+    expect(await downloads.list()).toEqual([]);
+    expect(await models.entries()).toEqual([]);
+  });
+});
