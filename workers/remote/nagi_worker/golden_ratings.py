@@ -2,8 +2,7 @@
 
     python -m nagi_worker.golden_ratings
 
-writes `src/shared/stats/fixtures/ratings.json`. Needs scipy, statsmodels and krippendorff in an environment of its own
-(`pip install scipy statsmodels krippendorff`); the versions that were used are in the file. Nothing here shares a formula
+writes `src/shared/stats/fixtures/ratings.json`; the versions that were used are in the file. Nothing here shares a formula
 with the TypeScript: where a library has the figure, it is the library's; power is counted out over every n.
 """
 
