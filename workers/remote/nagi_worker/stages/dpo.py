@@ -31,8 +31,8 @@ from .sharing import allocated_bytes, device_name
 from .training import (
     Context,
     EpochSampler,
+    OrderedTrainerMixin,
     StageCallback,
-    StageTrainerMixin,
     diverged,
     steps_of,
     summary,
@@ -111,7 +111,7 @@ def collate(items: Sequence[dict[str, Any]], pad_id: int) -> dict[str, torch.Ten
     return batch
 
 
-class NagiDPOTrainer(StageTrainerMixin, DPOTrainer):
+class NagiDPOTrainer(OrderedTrainerMixin, DPOTrainer):
     """trl's DPOTrainer on pairs that are encoded already, each side with a prompt of its own.
 
     Two things are put right: a step's loss is the mean over its pairs however they fall into micro-batches, and

@@ -25,8 +25,8 @@ from .sharing import allocated_bytes, device_name
 from .training import (
     Context,
     EpochSampler,
+    OrderedTrainerMixin,
     StageCallback,
-    StageTrainerMixin,
     diverged,
     steps_of,
     summary,
@@ -167,7 +167,7 @@ def objective_loss(objective: str) -> Any:
     return loss
 
 
-class RewardTrainer(StageTrainerMixin, Trainer):
+class RewardTrainer(OrderedTrainerMixin, Trainer):
     """transformers' Trainer with a reward objective."""
 
 

@@ -16,7 +16,7 @@ import torch
 from ..errors import NagiError
 from .job import Input
 from .models import REWARD_FACTS, Texts, folder_of, load_reward, read_config
-from .sharing import map_shared
+from .sharing import map_alone, map_shared
 
 #: texts a forward pass
 BATCH = 32
@@ -59,15 +59,15 @@ def score_ids(
     pad_id: int,
     positive: int,
     device: torch.device,
-    batch_size: int = BATCH,
+    alone: bool = False,
 ) -> list[float]:
-    """Rewards of texts in token ids, EOS included, in their order; spread over the ranks."""
+    """Rewards of texts in token ids, EOS included, in their order; spread over the ranks unless they are this rank's own."""
 
     def work(batch: Sequence[Sequence[int]]) -> list[float]:
         logits = model(**pad_texts(batch, pad_id, device)).logits
         return rewards_of(logits.float(), positive).double().tolist()
 
-    return map_shared(texts, batch_size, work)
+    return map_alone(texts, BATCH, work) if alone else map_shared(texts, BATCH, work)
 
 
 class RewardModel:
@@ -85,7 +85,11 @@ class RewardModel:
         # Without it transformers refuses batches; with EOS as padding it would read the wrong token.
         self.model.config.pad_token_id = self.texts.pad_id
 
-    def score(self, texts: Sequence[str]) -> list[float]:
-        """Rewards of texts in their order, each encoded anew and closed by EOS; every rank must ask, and gets all."""
+    def score(self, texts: Sequence[str], *, alone: bool = False) -> list[float]:
+        """Rewards of texts in their order, each encoded anew and closed by EOS. Every rank must ask, and gets all.
+
+        @param alone the texts are this rank's own
+        """
         ids = [self.texts.encode_text(text, int(self.max_length))[0] for text in texts]
-        return score_ids(self.model, ids, pad_id=self.texts.pad_id, positive=self.positive, device=self.device)
+        rule = {"pad_id": self.texts.pad_id, "positive": self.positive, "device": self.device}
+        return score_ids(self.model, ids, **rule, alone=alone)

@@ -26,8 +26,8 @@ from .sharing import allocated_bytes, device_name, map_shared
 from .training import (
     Context,
     EpochSampler,
+    OrderedTrainerMixin,
     StageCallback,
-    StageTrainerMixin,
     diverged,
     steps_of,
     summary,
@@ -97,7 +97,7 @@ def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torc
     return batch
 
 
-class NagiSFTTrainer(StageTrainerMixin, SFTTrainer):
+class NagiSFTTrainer(OrderedTrainerMixin, SFTTrainer):
     """trl's SFTTrainer on rows that are already encoded and packed."""
 
 

@@ -21,13 +21,19 @@ def map_shared(items: Sequence[T], batch_size: int, work: Callable[[Sequence[T]]
     own = list(items[state.process_index * share : (state.process_index + 1) * share])
     valid = len(own)
     own += [items[-1]] * (share - valid)
-    results: list[R] = []
-    with torch.no_grad():
-        for first in range(0, share, batch_size):
-            results.extend(work(own[first : first + batch_size]))
+    results = map_alone(own, batch_size, work)
     if state.num_processes == 1:
         return results
     return list(gather_object(results[:valid]))
+
+
+def map_alone(items: Sequence[T], batch_size: int, work: Callable[[Sequence[T]], list[R]]) -> list[R]:
+    """The same for items that are this rank's own."""
+    results: list[R] = []
+    with torch.no_grad():
+        for first in range(0, len(items), batch_size):
+            results.extend(work(items[first : first + batch_size]))
+    return results
 
 
 def device_name() -> str:

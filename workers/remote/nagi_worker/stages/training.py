@@ -132,23 +132,17 @@ class EpochSampler(Sampler[int]):
 
 
 class StageTrainerMixin:
-    """What every Trainer of ours does differently; the stage sets `order`, `evaluation` and `progress`."""
+    """What every Trainer of ours does differently; the stage sets `evaluation`."""
 
-    order: EpochSampler
     evaluation: Callable[[int], Metrics]
     #: of the step at hand, on this rank
     step_tokens = 0
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        return self.order
+    #: whose epochs are told (none where the Trainer orders by itself)
+    order: EpochSampler | None = None
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Every tensor decays, as with torch.optim.AdamW and in the studio."""
         return [name for name, _ in model.named_parameters()]
-
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        self.step_tokens += int(inputs.pop("num_tokens"))
-        return super().training_step(model, inputs, *args, **kwargs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Metrics:
         metrics = self.evaluation(self.state.global_step)
@@ -157,6 +151,17 @@ class StageTrainerMixin:
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Checkpoints need none."""
+
+
+class OrderedTrainerMixin(StageTrainerMixin):
+    """Rows in the studio's order; the stage sets `order`. Batches say how many tokens they hold (`num_tokens`)."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        return self.order
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        self.step_tokens += int(inputs.pop("num_tokens"))
+        return super().training_step(model, inputs, *args, **kwargs)
 
 
 class StageCallback(TrainerCallback):
@@ -176,7 +181,8 @@ class StageCallback(TrainerCallback):
         self.before = self.progress.seconds
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer.order.epoch = state.global_step // self.steps_per_epoch
+        if self.trainer.order is not None:
+            self.trainer.order.epoch = state.global_step // self.steps_per_epoch
         self._mark = time.monotonic()
 
     def on_log(
@@ -192,7 +198,7 @@ class StageCallback(TrainerCallback):
         wanted = self.context.control.wanted()
         control.should_save = last or wanted != RUN or step % self._stage["save_steps"] == 0
         if wanted in (PAUSE, STOP):
-            # The browser's loop too finishes the stage's last step as a pause: resuming it concludes.
+            # A pause at the stage's last step is one too: resuming it concludes.
             self.ended = PAUSED if wanted == PAUSE else STOPPED
             control.should_training_stop = True
 
