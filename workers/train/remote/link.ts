@@ -112,10 +112,20 @@ export class Link {
     throw badMessage("read_blob was answered without a blob");
   }
 
-  /** Told of the events of a run that was subscribed to. One listener a run. */
-  listen(runId: string, listener: EventListener | null): void {
-    if (listener === null) this.#listeners.delete(runId);
-    else this.#listeners.set(runId, listener);
+  /**
+   * Tells `listener` of a run's events from `sinceSeq` on. Those that an earlier subscription still sends are left out:
+   * they come before the answer. One listener a run.
+   */
+  async subscribe(run_id: string, since_seq: number, listener: EventListener): Promise<CommandResult<"subscribe">> {
+    this.#listeners.delete(run_id);
+    const listen = () => void this.#listeners.set(run_id, listener);
+    const result = await this.#command({ name: "subscribe", run_id, since_seq }, listen);
+    return checkedResult<"subscribe">("subscribe", result);
+  }
+
+  unsubscribe(run_id: string): void {
+    this.#listeners.delete(run_id);
+    this.request<"unsubscribe">({ name: "unsubscribe", run_id }).catch(() => undefined);
   }
 
   close(problem: string): void {
@@ -123,17 +133,23 @@ export class Link {
     this.#lose(unreachable(this.address.url, problem));
   }
 
-  #command(command: RemoteCommand): Promise<unknown> {
-    return this.#ask((request_id) =>
-      this.#wire.send(JSON.stringify({ type: "request", request_id, command } satisfies ClientMessage)),
+  #command(command: RemoteCommand, answered?: () => void): Promise<unknown> {
+    return this.#ask(
+      (request_id) => this.#wire.send(JSON.stringify({ type: "request", request_id, command } satisfies ClientMessage)),
+      answered,
     );
   }
 
-  #ask(send: (requestId: number) => void): Promise<unknown> {
+  /** @param answered called as soon as a good answer is here, before anything that follows it is looked at */
+  #ask(send: (requestId: number) => void, answered?: () => void): Promise<unknown> {
     if (this.#lost !== null) return Promise.reject(this.#lost);
     const id = this.#nextId++;
     return new Promise((settle, fail) => {
-      this.#pending.set(id, { settle, fail });
+      const done = (result: unknown) => {
+        answered?.();
+        settle(result);
+      };
+      this.#pending.set(id, { settle: done, fail });
       send(id);
     });
   }

@@ -21,6 +21,7 @@ import { REMOTE_SCHEMA_HASH } from "../../../src/shared/protocol/remote-hash";
 import { encodeFrame, splitFrame } from "./frames";
 
 export const TOKEN = "right";
+/** Steps a stage takes, unless a test wants more. */
 export const STEPS = 60;
 
 const WORKER_INFO: WorkerInfo = {
@@ -70,6 +71,7 @@ export class ScriptedWorker {
   readonly blobs = new Map<string, { bytes: Uint8Array; total: number }>();
   readonly artefacts = new Map<string, ArtefactRecord>();
   readonly starts: StartCommand[] = [];
+  steps = STEPS;
   /** Stages stop before this step until it is raised. */
   gate = Number.POSITIVE_INFINITY;
   /** What the stages make. */
@@ -229,7 +231,7 @@ export class ScriptedWorker {
     emit({ type: "state", state: "queued", error: null });
     emit({ type: "state", state: "running", error: null });
     if (run.step > 0) emit({ type: "resumed", step: run.step });
-    while (run.step < STEPS) {
+    while (run.step < this.steps) {
       if (run.step < this.gate) emit({ type: "log", step: ++run.step, metrics: { loss: 1 / run.step } });
       await new Promise((resolve) => setTimeout(resolve, 1));
       if (run.wanted === "run") continue;

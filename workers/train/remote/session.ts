@@ -168,13 +168,12 @@ export class RemoteSession implements RunSession {
     const { run_id } = this.#record;
     const waiting: RunEvent[] = [];
     let wake: () => void = () => undefined;
-    link.listen(run_id, (events) => {
+    const receive = (events: readonly RunEvent[]) => {
       waiting.push(...events);
       wake();
-    });
+    };
     try {
-      const since_seq = this.log.length - offset;
-      const { last_seq } = await link.request<"subscribe">({ name: "subscribe", run_id, since_seq });
+      const { last_seq } = await link.subscribe(run_id, this.log.length - offset, receive);
       const all = () => this.log.length - offset > last_seq;
       let gone: Error | null = null;
       void link.gone.then((error) => {
@@ -192,7 +191,7 @@ export class RemoteSession implements RunSession {
           });
       }
     } finally {
-      link.listen(run_id, null);
+      link.unsubscribe(run_id);
     }
   }
 
