@@ -47,8 +47,8 @@ export function contentSecurityPolicy(nonce) {
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self'",
     `style-src 'self' 'nonce-${nonce}'`,
-    // Remote workers and relays are wherever their owner says.
-    "connect-src 'self' ws: wss:",
+    // Remote workers, relays and model hubs are wherever their owner says.
+    "connect-src 'self' ws: wss: https: http://localhost:* http://127.0.0.1:*",
     "img-src 'self' data: blob:",
     "font-src 'self'",
     "manifest-src 'self'",

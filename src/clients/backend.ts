@@ -16,10 +16,12 @@ export type {
 export type {
   DatasetEntry,
   DatasetImport,
+  DownloadState,
   LibraryBackend,
   LibrarySource,
   ModelEntry,
   ModelImport,
+  ModelRequest,
   PreferencesImport,
   StudioBackend,
   StudioChange,

@@ -27,5 +27,6 @@ export const BUNDLED_MODELS: readonly ModelEntry[] = [
     files: ["config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"],
     bytes: 11_480_017,
     created: 0,
+    origin: null,
   },
 ];

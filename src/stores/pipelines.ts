@@ -16,6 +16,8 @@ import type { RunConfig } from "../shared/protocol/config";
 import type { StagePlaces } from "../shared/protocol/launch";
 import type { RunRecord } from "../shared/protocol/run";
 import { useArtefacts } from "./artefacts";
+import { useDownloads } from "./downloads";
+import { useModels } from "./models";
 import { useRuns } from "./runs";
 import { useWorkers } from "./workers";
 
@@ -48,6 +50,10 @@ export const usePipelines = create<PipelinesState>()((set) => {
     pipelines: inTurn(refreshAll),
     artefacts: inTurn(() => useArtefacts.getState().load()),
     workers: inTurn(() => useWorkers.getState().load()),
+    models: inTurn(async () => {
+      await useDownloads.getState().load();
+      await useModels.getState().load();
+    }),
   };
 
   /** A stage that has begun is a run that the list of runs does not know yet. */

@@ -10,6 +10,7 @@ import { Changes } from "./changes";
 import { DatasetLibrary } from "./dataset-library";
 import { EventHub } from "./event-hub";
 import { WebLocks } from "./locks";
+import { ModelDownloads } from "./model-downloads";
 import { ModelLibrary } from "./model-library";
 import { Pipelines } from "./pipelines";
 import { Remotes } from "./remote/remotes";
@@ -88,6 +89,7 @@ async function open(base: string): Promise<StudioParts> {
     remotes,
     datasets: new DatasetLibrary(datasets, sources),
     models: new ModelLibrary(models, sources, free),
+    downloads: new ModelDownloads(models, sources, free, () => changes.publish("models")),
     scoring: new Scoring(runs, shelf, artefacts),
     estimate,
   };

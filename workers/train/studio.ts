@@ -15,8 +15,10 @@ import { type StagePlaces, workerOf } from "../../src/shared/protocol/launch";
 import type {
   DatasetEntry,
   DatasetImport,
+  DownloadState,
   ModelEntry,
   ModelImport,
+  ModelRequest,
   PreferencesImport,
   StudioChange,
 } from "../../src/shared/protocol/library";
@@ -34,6 +36,7 @@ import type { Changes } from "./changes";
 import type { DatasetLibrary } from "./dataset-library";
 import type { EventHub } from "./event-hub";
 import { lineageOf, readGenerations, removeArtefact, removeUnused } from "./lineage";
+import type { ModelDownloads } from "./model-downloads";
 import type { ModelLibrary } from "./model-library";
 import type { Pipelines } from "./pipelines";
 import { importPreferences } from "./preferences";
@@ -52,6 +55,7 @@ export interface StudioParts {
   readonly remotes: Remotes;
   readonly datasets: DatasetLibrary;
   readonly models: ModelLibrary;
+  readonly downloads: ModelDownloads;
   readonly scoring: Scoring;
   readonly estimate: () => Promise<{ usage: number | null; quota: number | null }>;
 }
@@ -311,6 +315,22 @@ export class Studio implements WorkerApi {
   async deleteModel(id: string): Promise<void> {
     await this.#refuseWhileUsed("model", (reference) => reference === `imported:${id}`);
     await (await this.#connected()).models.delete(id);
+  }
+
+  async listDownloads(): Promise<DownloadState[]> {
+    return (await this.#connected()).downloads.list();
+  }
+
+  async startDownload(request: ModelRequest): Promise<void> {
+    await (await this.#connected()).downloads.start(request);
+  }
+
+  async stopDownload(id: string): Promise<void> {
+    await (await this.#connected()).downloads.stop(id);
+  }
+
+  async removeDownload(id: string): Promise<void> {
+    await (await this.#connected()).downloads.remove(id);
   }
 
   async #refuseWhileUsed(what: "dataset" | "model", isIt: (reference: string) => boolean): Promise<void> {

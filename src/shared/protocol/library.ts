@@ -136,7 +136,7 @@ export interface PreferencesImport {
 }
 
 /** What may have changed. */
-export const studioChange = z.enum(["pipelines", "artefacts", "workers"]);
+export const studioChange = z.enum(["pipelines", "artefacts", "workers", "models"]);
 export type StudioChange = z.infer<typeof studioChange>;
 
 /** The local worker's other half: what is stored on this machine. Every method rejects with a NagiError. */
@@ -151,6 +151,17 @@ export interface LibraryBackend {
   importModel(request: ModelImport): Promise<ModelEntry>;
   /** Errors: storage.busy while an unfinished run uses it. */
   deleteModel(id: string): Promise<void>;
+  /** Models on their way from a hub, the oldest first. */
+  listDownloads(): Promise<DownloadState[]>;
+  /**
+   * Begins a download or goes on with one; resolves once it is under way. Changes of "models" tell how it goes on.
+   * Errors: hub.*, model.file_missing, storage.quota, storage.busy.
+   */
+  startDownload(request: ModelRequest): Promise<void>;
+  /** What has arrived stays. */
+  stopDownload(id: string): Promise<void>;
+  /** With what has arrived. */
+  removeDownload(id: string): Promise<void>;
   /** Checks and stores pairs as an artefact of the kind "preferences". Errors: data.*, storage.quota. */
   importPreferences(request: PreferencesImport): Promise<ArtefactRecord>;
   /** All stored events of a run, one JSON object a line (metrics.jsonl). Errors: run.not_found. */
