@@ -138,6 +138,8 @@ def serve_in_background(
     thread = threading.Thread(target=work, name="nagi-worker", daemon=True)
     thread.start()
     running, loop = ready.result()
-    return BackgroundWorker(
-        running.url, running.worker.secrets.token, thread, lambda: loop.call_soon_threadsafe(running.ended.set)
-    )
+
+    def end() -> None:
+        loop.call_soon_threadsafe(running.ended.set)
+
+    return BackgroundWorker(running.url, running.worker.secrets.token, thread, end)

@@ -13,6 +13,7 @@ from nagi_worker.inputs import invalid
 from nagi_worker.records import stage_of
 from nagi_worker.service import Worker
 from nagi_worker.stage_process import LOG_FILE
+from nagi_worker.stages.preflight import preflight
 from nagi_worker.wire import encode_binary
 
 if TYPE_CHECKING:
@@ -129,8 +130,6 @@ async def _preflight(worker: Worker, _: Connection, command: Command) -> dict[st
     if stage_of(config, stage_id) is None:
         ids = ", ".join(stage["id"] for stage in config["stages"])
         raise invalid(config["name"], "stage", f'there is no stage "{stage_id}"', ids)
-    from nagi_worker.stages.preflight import preflight
-
     devices = machine.devices_of(worker.gpus)
     return await asyncio.to_thread(preflight, config, stage_id, command["launch"], devices)
 

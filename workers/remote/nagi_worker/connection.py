@@ -4,8 +4,7 @@ of the runs it has subscribed to, read from the store so that none is missed or 
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +22,8 @@ from nagi_worker.wire import (
     decode_binary,
     wire_schema,
 )
+
+logger = logging.getLogger(__name__)
 
 STATUS_SECONDS = 2.0
 EVENTS_PER_MESSAGE = 200
@@ -133,7 +134,7 @@ class Connection:
             raise
         except Exception as error:
             if not isinstance(error, NagiError):
-                traceback.print_exception(error, file=sys.stderr)
+                logger.exception("a request failed")
             if self.request_id == 0:
                 # Nobody could tell which request this answers.
                 await self._refuse(error if isinstance(error, NagiError) else bad_message(str(error)), 1008)
@@ -195,9 +196,7 @@ class Connection:
             texts = await store.events(run_id, following, EVENTS_PER_MESSAGE, EVENT_BYTES_PER_MESSAGE)
             if texts:
                 events = ",".join(texts)
-                await self._channel.send(
-                    f'{{"type":"events","run_id":{jsontext.dump(run_id)},"events":[{events}]}}'
-                )
+                await self._channel.send(f'{{"type":"events","run_id":{jsontext.dump(run_id)},"events":[{events}]}}')
                 following += len(texts)
             elif await store.has_run(run_id):
                 await changed.wait()

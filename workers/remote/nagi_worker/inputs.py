@@ -59,7 +59,9 @@ class JobInputs:
         if hub is not None and ".." not in value:
             return {"path": hub[1], "kind": "hub", "revision": hub[2]}
         if not value.startswith(LOCAL):
-            raise invalid(name, path, f'"{value}" is unknown', "an artefact's id, hub:OWNER/NAME[@REVISION], local:PATH")
+            raise invalid(
+                name, path, f'"{value}" is unknown', "an artefact's id, hub:OWNER/NAME[@REVISION], local:PATH"
+            )
         if self._models is None:
             raise invalid(name, path, "local: models are switched off", "starting the worker with --models FOLDER")
         folder = (self._models / value.removeprefix(LOCAL)).resolve()

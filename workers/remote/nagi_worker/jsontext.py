@@ -37,7 +37,7 @@ def dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def number_text(value: int | float) -> str:
+def number_text(value: float) -> str:
     """ECMAScript's Number::toString of the double `value`."""
     number = float(value)
     if not math.isfinite(number):

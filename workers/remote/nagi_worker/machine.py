@@ -56,9 +56,7 @@ def parse_gpus(output: str) -> list[Gpu]:
             index, name, total, used, busy, capability = cells
             share = _number(busy)
             utilization = None if share is None else min(1.0, max(0.0, share / 100))
-            gpus.append(
-                Gpu(index, name, _scaled(total, _MIB), _scaled(used, _MIB), utilization, _number(capability))
-            )
+            gpus.append(Gpu(index, name, _scaled(total, _MIB), _scaled(used, _MIB), utilization, _number(capability)))
     return gpus
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from nagi_worker.records import RESUMABLE, WORKING, Record
 from nagi_worker.stage_process import StageProcess
 from nagi_worker.stage_run import StageRun, StageTools, state_event
 from nagi_worker.store import Store, StoredRun
+
+logger = logging.getLogger(__name__)
 
 
 def bad_command(command: str, state: str, way_out: str) -> NagiError:
@@ -67,8 +69,7 @@ class Runs:
 
     async def _enqueue(self, run_id: str) -> Record:
         folder = self.folder(run_id)
-        # What an earlier process has left says nothing about the next one.
-        (folder / stage_process.EXIT_FILE).unlink(missing_ok=True)
+        stage_process.forget_exit(folder)
         stage_process.write_control(folder, "run")
         return await self._stage(run_id).append([state_event("queued")])
 
@@ -164,8 +165,7 @@ class Runs:
                 await stage.follow(process)
                 await stage.conclude(process.exit_code())
         except Exception as error:
-            if not isinstance(error, NagiError):
-                traceback.print_exception(error)
+            logger.exception("run %s failed", run_id)
             await asyncio.to_thread(stage_process.kill, self.folder(run_id))
             await stage.append([state_event("failed", to_error_data(error))])
         finally:

@@ -21,17 +21,12 @@ from nagi_worker.queue import DevicePool
 from nagi_worker.runs import Runs
 from nagi_worker.security import new_code_secret, new_token, write_secret
 from nagi_worker.stage_run import Launch, StageTools, now
+from nagi_worker.stages.launchers import launch_command
 from nagi_worker.store import Store
 
 GIB = 1 << 30
 DEFAULT_MAX_UPLOAD = 64 * GIB
 _SECRETS = "secrets.json"
-
-
-def launch_stage(folder: Path, job: dict[str, Any]) -> list[str]:
-    from nagi_worker.stages.launchers import launch_command
-
-    return launch_command(folder, job)
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class Options:
     allowed_origins: tuple[str, ...] = ()
     models: Path | None = None
     new_token: bool = False
-    launch: Launch = launch_stage
+    launch: Launch = launch_command
 
 
 @dataclass(frozen=True)

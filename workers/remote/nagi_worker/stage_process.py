@@ -61,7 +61,7 @@ class StageProcess:
         if self.process is None:
             return False
         try:
-            return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+            return bool(self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
@@ -112,6 +112,11 @@ def find(folder: Path) -> StageProcess | None:
 def has_ended(folder: Path) -> bool:
     """Whether a stage that nobody waits for has left its exit code."""
     return (folder / EXIT_FILE).is_file()
+
+
+def forget_exit(folder: Path) -> None:
+    """What an earlier process has left says nothing about the next one."""
+    (folder / EXIT_FILE).unlink(missing_ok=True)
 
 
 def _processes(folder: Path) -> list[psutil.Process]:

@@ -217,10 +217,12 @@ def _bodies(lines: list[bytes], state: str) -> tuple[list[Event], str]:
 
 def _body(line: bytes) -> Event:
     try:
-        body = jsontext.parse(line)
+        body: Event = jsontext.parse(line)
     except ValueError as error:
         raise stage_failure(f"the stage wrote an event that is not JSON ({error}): {line[:120]!r}") from error
-    problem = wire_schema().problem("run_event", {**body, "run_id": "run", "seq": 0} if isinstance(body, dict) else body)
+    problem = wire_schema().problem(
+        "run_event", {**body, "run_id": "run", "seq": 0} if isinstance(body, dict) else body
+    )
     if problem is None and body["type"] == "state":
         problem = "states are the service's"
     if problem is not None:

@@ -227,7 +227,8 @@ class Store:
         if row is None:
             message = f"There is no artefact {artefact_id} on this worker. Upload it, or run the stage that made it."
             raise NagiError("artefact.not_found", message, {"id": artefact_id})
-        return jsontext.parse(row[0])
+        record: dict[str, Any] = jsontext.parse(row[0])
+        return record
 
     async def artefacts(self) -> list[dict[str, Any]]:
         """Newest first."""
@@ -249,7 +250,9 @@ class Store:
         return 0 if row is None else int(row[0])
 
     async def set_forwarded(self, run_id: str, next_seq: int) -> None:
-        await self._transaction(lambda db: db.execute("INSERT OR REPLACE INTO forwards VALUES (?, ?)", (run_id, next_seq)))
+        await self._transaction(
+            lambda db: db.execute("INSERT OR REPLACE INTO forwards VALUES (?, ?)", (run_id, next_seq))
+        )
 
 
 _COLUMNS = "record, command, place, events_offset, devices, continues"

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from nagi_worker import jsontext
 from safetensors.numpy import load
 from worker_kit import (
     WorkerError,
@@ -19,6 +18,8 @@ from worker_kit import (
     start,
     start_command,
 )
+
+from nagi_worker import jsontext
 
 
 @asynchronous
@@ -211,7 +212,10 @@ async def test_what_a_start_names_must_be_there(tmp_path: Path) -> None:
     (models / "tiny").mkdir(parents=True)
     (tmp_path / "secret").mkdir()
     options = {"models": models}
-    async with open_worker(tmp_path / "data", **options) as (worker, url), open_studio(url, worker.secrets.token) as studio:
+    async with (
+        open_worker(tmp_path / "data", **options) as (worker, url),
+        open_studio(url, worker.secrets.token) as studio,
+    ):
         cases = {
             "0" * 64: "artefact.not_found",
             "bundled:nagi-base": "config.invalid",

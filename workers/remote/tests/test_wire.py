@@ -8,10 +8,11 @@ import struct
 from pathlib import Path
 
 import pytest
+from worker_kit import FIXTURES, TESTS
+
 from nagi_worker import jsontext
 from nagi_worker.errors import NagiError
 from nagi_worker.wire import decode_binary, encode_binary, wire_schema
-from worker_kit import FIXTURES, TESTS
 
 
 def fixtures(kind: str) -> list[Path]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
 from nagi_worker import jsontext
 from nagi_worker.server import Address, WorkerServer
 from nagi_worker.service import Options, Worker
 from nagi_worker.wire import MAX_FRAME_BYTES, decode_binary, encode_binary, wire_schema
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 TESTS = Path(__file__).resolve().parent
 FIXTURES = TESTS.parent / "protocol" / "fixtures"
@@ -104,7 +105,8 @@ class Studio:
             self._answers.pop(header["request_id"]).set_result((header, bytes(content)))
             return
         message = jsontext.parse(frame)
-        assert wire_schema().problem("worker_message", message) is None, wire_schema().problem("worker_message", message)
+        problem = wire_schema().problem("worker_message", message)
+        assert problem is None, problem
         if message["type"] == "response":
             self._answers.pop(message["request_id"]).set_result(message)
         elif message["type"] == "events":
@@ -201,7 +203,9 @@ def fixture(path: str) -> Any:
     return jsontext.parse((FIXTURES / path).read_bytes())["value"]
 
 
-def start_command(run_id: str, behaviour: str, steps: int, data: dict[str, Any] | None, **changes: Any) -> dict[str, Any]:
+def start_command(
+    run_id: str, behaviour: str, steps: int, data: dict[str, Any] | None, **changes: Any
+) -> dict[str, Any]:
     """A `start` of a scripted SFT stage. @param behaviour see scripted_stage.py"""
     command = fixture("valid/request-start-sft.json")["command"]
     config = command["config"]
