@@ -7,6 +7,7 @@ owns what happens after a step, in the studio's order: log, evaluation, checkpoi
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
+from peft import PeftModel
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -118,6 +121,21 @@ def training_arguments(job: Job, total_steps: int) -> dict[str, Any]:
     }
 
 
+def load_whole_model(model: nn.Module, folder: Path) -> None:
+    """The weights of a checkpoint into a model. Raises storage.corrupt where one is missing."""
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    missing = set(model.state_dict()) - tied
+    for file in sorted(folder.glob("model*.safetensors")):
+        # On disk the output matrix has another name than in memory.
+        state = {re.sub(r"^embed_out\.", "lm_head.", name): tensor for name, tensor in load_file(file).items()}
+        model.load_state_dict(state, strict=False)
+        missing -= set(state)
+    if missing:
+        reason = f"it has no {', '.join(sorted(missing))}"
+        details = {"file": folder.name, "reason": reason}
+        raise NagiError("storage.corrupt", f"The checkpoint {folder.name} cannot be used: {reason}.", details)
+
+
 class EpochSampler(Sampler[int]):
     """The studio's order of rows; a new one each epoch."""
 
@@ -151,6 +169,14 @@ class StageTrainerMixin:
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Checkpoints need none."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Trainer's own loading knows one name of the output matrix only, and goes on without it with a warning."""
+        own = self.model if model is None else model
+        if isinstance(own, PeftModel) or self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            load_whole_model(own, Path(resume_from_checkpoint))
 
 
 class OrderedTrainerMixin(StageTrainerMixin):
@@ -279,7 +305,7 @@ def train(context: Context, trainer: Any, callback: StageCallback, prepared: dic
 
 def load_weights(trainer: Any, checkpoint: Path) -> None:
     """The weights of a checkpoint, where nothing is left to train."""
-    trainer._load_from_checkpoint(str(checkpoint))
+    trainer._load_from_checkpoint(str(checkpoint), None)
 
 
 def summary(callback: StageCallback, total_steps: int, step: int, truncated: int) -> Metrics:
