@@ -1,7 +1,7 @@
 /** Models from a local hub into the library: continued in another session, refused, given up. */
 import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { type Behaviour, COMMIT, type HubServer, serveHub } from "../engine/io/hub-server";
+import { type Behaviour, COMMIT, type HubServer, serveHub } from "../../e2e/hub-server";
 import { MemoryDirectory } from "../engine/io/memory-directory";
 import { Folder } from "../engine/io/opfs";
 import { ModelDownloads } from "./model-downloads";

@@ -1,8 +1,8 @@
 /** Against a local server with Hugging Face's URL layout that drops connections, knows no ranges, or sends other bytes. */
 import { afterEach, describe, expect, it } from "vitest";
+import { type Behaviour, COMMIT, type HubServer, serveHub, sibling } from "../../../e2e/hub-server";
 import { downloadFile } from "./download";
 import { Hub, type HubRepo } from "./hub";
-import { type Behaviour, COMMIT, type HubServer, serveHub, sibling } from "./hub-server";
 import { MemoryDirectory } from "./memory-directory";
 import { Folder } from "./opfs";
 
