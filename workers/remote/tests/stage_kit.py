@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 from conftest import REPOSITORY
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, GPTNeoXForSequenceClassification
+
 from nagi_worker.stages import run as stage_run
 from nagi_worker.stages.control import PAUSE, RUN, STOP
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, GPTNeoXForSequenceClassification
 
 REVIEWS = REPOSITORY / "public" / "datasets" / "reviews-ja"
 TOKENIZER = REPOSITORY / "public" / "models" / "nagi-base"

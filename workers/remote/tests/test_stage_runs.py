@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import stage_kit as kit
 import torch
-from nagi_worker.stages.job import FAILED, FINISHED, PAUSED, STOPPED
-from nagi_worker.wire import wire_schema
 from safetensors.torch import load_file
 from transformers import GPTNeoXForCausalLM, GPTNeoXForSequenceClassification
+
+from nagi_worker.stages.job import FAILED, FINISHED, PAUSED, STOPPED
+from nagi_worker.wire import wire_schema
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,8 @@ def test_merge_folds_the_adapter_in(base: Path, adapter: Path, tmp_path: Path) -
     assert kit.run_here(folder) == FINISHED
     check_events(folder)
     metrics = kit.events(folder, "result")[0]["metrics"]
-    assert 0 <= metrics["logits_max_deviation"] <= 1e-5 < 1e-3 < metrics["adapter_max_effect"]
+    assert 0 <= metrics["logits_max_deviation"] <= 1e-5
+    assert metrics["adapter_max_effect"] > 1e-3
     merged = load_file(folder / "output" / "model.safetensors")
     matrices = load_file(adapter / "output" / "adapter_model.safetensors")
     plain = load_file(base / "model.safetensors")
