@@ -28,6 +28,10 @@ export function hostCheck({ host = null, publicUrl = null }) {
   };
 }
 
+/** Whether browsers take what is served under this Host for safe, so that isolation means something there. */
+export const isTrustworthy = (header = "", publicUrl = null) =>
+  LOCAL.test(header) || (publicUrl?.startsWith("https:") === true && new URL(publicUrl).host === header.toLowerCase());
+
 /** Addresses of this machine that others in the network may reach, IPv4 first: one that is link-local reaches nobody far. */
 export function networkAddresses(interfaces = networkInterfaces()) {
   const found = Object.values(interfaces)
@@ -46,6 +50,6 @@ export function reachableAt({ host = null, publicUrl = null, port }) {
   if (publicUrl !== null) return [new URL(publicUrl).origin];
   if (host === null) return [at("localhost")];
   if (!isAny(host)) return [at(host.includes(":") ? `[${host}]` : host)];
-  const others = networkAddresses();
+  const others = networkAddresses().filter((name) => host === "::" || !name.startsWith("["));
   return others.length > 0 ? others.map(at) : [at("localhost")];
 }

@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { readFile, realpath, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, sep } from "node:path";
-import { hostCheck, isAny } from "./hosts.mjs";
+import { hostCheck, isAny, isTrustworthy } from "./hosts.mjs";
 
 const MIME = {
   ".html": "text/html; charset=utf-8",
@@ -58,11 +58,13 @@ export function contentSecurityPolicy(nonce) {
   ].join("; ");
 }
 
-function commonHeaders(nonce) {
+/** Over plain http from another machine, where only raters come, browsers complain about isolation and ignore it. */
+const ISOLATION = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
+
+function commonHeaders(nonce, isolated = true) {
   return {
     "Content-Security-Policy": contentSecurityPolicy(nonce),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
+    ...(isolated ? ISOLATION : {}),
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -129,10 +131,13 @@ async function findFile(root, request) {
 /** The short link of a live rating, as a page of the studio. */
 const LIVE_LINK = /^\/live\/([A-Za-z0-9-]{1,40})\/?$/;
 
-/** @param {{ root: string, hostAllowed: (header: string | undefined) => boolean, relay: boolean }} site */
-async function respond({ root, hostAllowed, relay }, request, response) {
+/**
+ * @param {{ root: string, hostAllowed: (header: string | undefined) => boolean, publicUrl: string | null,
+ *   relay: boolean }} site
+ */
+async function respond({ root, hostAllowed, publicUrl, relay }, request, response) {
   const nonce = randomBytes(16).toString("base64");
-  const headers = commonHeaders(nonce);
+  const headers = commonHeaders(nonce, isTrustworthy(request.headers.host, publicUrl));
   const refuse = (status, text, extra = {}) => {
     const body = `${status} ${text}\n`;
     response.writeHead(status, {
@@ -235,7 +240,8 @@ function listeners(host) {
  * @returns {Promise<{ port: number, close: () => Promise<void> }>}
  */
 export async function serve({ folder, port, tries = 1, host = null, publicUrl = null, relay = null }) {
-  const site = { root: await realpath(folder), hostAllowed: hostCheck({ host, publicUrl }), relay: relay !== null };
+  const hostAllowed = hostCheck({ host, publicUrl });
+  const site = { root: await realpath(folder), hostAllowed, publicUrl, relay: relay !== null };
   const create = () => {
     const server = createServer((request, response) => {
       respond(site, request, response).catch(() => {

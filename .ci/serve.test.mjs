@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { networkAddresses, reachableAt } from "./hosts.mjs";
 import { parseRange, resolvePath, serve } from "./serve.mjs";
 
 const BYTES = Buffer.from(Array.from({ length: 100 }, (_, i) => i));
@@ -143,6 +144,67 @@ describe("methods", () => {
     expect((await ask("/", { headers: { host: "evil.example" } })).status).toBe(403);
     expect((await ask("/", { headers: { host: `localhost:${server.port}` } })).status).toBe(200);
     expect((await ask("/", { headers: { host: "localhost.evil.example" } })).status).toBe(403);
+  });
+});
+
+describe("other machines and live links", () => {
+  it("answers to addresses and its own names once it listens to others, and to no other name", async () => {
+    const open = await serve({
+      folder: join(folder, "site"),
+      port: 0,
+      host: "0.0.0.0",
+      publicUrl: "https://nagi.example",
+    });
+    try {
+      const status = async (host) => (await ask("/", { port: open.port, headers: { host } })).status;
+      for (const host of [
+        "192.168.1.5:4173",
+        "[fd00::2]:4173",
+        "localhost",
+        hostname(),
+        `${hostname()}.local:80`,
+        "nagi.example",
+      ])
+        expect([host, await status(host)]).toEqual([host, 200]);
+      for (const host of ["evil.example", "192.168.1.5.evil.example", "nagi.example.evil"])
+        expect([host, await status(host)]).toEqual([host, 403]);
+      const isolation = async (host) =>
+        (await ask("/", { port: open.port, headers: { host } })).headers["cross-origin-opener-policy"];
+      expect(await isolation("nagi.example")).toBe("same-origin");
+      expect(await isolation("192.168.1.5:4173")).toBeUndefined();
+    } finally {
+      await open.close();
+    }
+    expect((await ask("/", { headers: { host: "192.168.1.5" } })).status).toBe(403);
+  });
+
+  it("turns a live link into a page of the studio, and says whether it is a relay", async () => {
+    const { status, headers } = await ask("/live/ABCD-EFGH");
+    expect([status, headers.location]).toEqual([302, "/#/live/ABCD-EFGH"]);
+    for (const path of ["/live/a/b", "/live/%0d%0aX:1", "/live//evil.example"])
+      expect((await ask(path, { headers: { accept: "application/json" } })).status).toBe(404);
+    expect((await ask("/relay.json")).body.toString()).toBe('{"relay":false}');
+    const relayed = await serve({ folder: join(folder, "site"), port: 0, relay: { attach: () => undefined } });
+    expect((await ask("/relay.json", { port: relayed.port })).body.toString()).toBe('{"relay":true}');
+    await relayed.close();
+  });
+
+  it("names the addresses that others can use", () => {
+    const interfaces = {
+      lo: [{ address: "127.0.0.1", family: "IPv4", internal: true }],
+      eth0: [
+        { address: "fe80::1", family: "IPv6", internal: false },
+        { address: "fd00::2", family: "IPv6", internal: false },
+        { address: "192.168.1.5", family: "IPv4", internal: false },
+      ],
+      usb0: [{ address: "169.254.3.4", family: "IPv4", internal: false }],
+    };
+    expect(networkAddresses(interfaces)).toEqual(["192.168.1.5", "[fd00::2]"]);
+    expect(reachableAt({ port: 4173 })).toEqual(["http://localhost:4173"]);
+    expect(reachableAt({ host: "10.0.0.7", port: 80 })).toEqual(["http://10.0.0.7:80"]);
+    expect(reachableAt({ host: "0.0.0.0", publicUrl: "https://nagi.example/x", port: 1 })).toEqual([
+      "https://nagi.example",
+    ]);
   });
 });
 
