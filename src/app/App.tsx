@@ -10,12 +10,20 @@ import { HomePage } from "../ui/home/HomePage";
 import { EditorPage } from "../ui/pipeline/EditorPage";
 import { PipelinePage } from "../ui/pipeline/PipelinePage";
 import { PipelinesPage } from "../ui/pipeline/PipelinesPage";
+import { BundlePage } from "../ui/rate/BundlePage";
+import { LivePage } from "../ui/rate/LivePage";
+import { NewRatingPage } from "../ui/rate/NewRatingPage";
+import { RatePage } from "../ui/rate/RatePage";
+import { RatingsPage } from "../ui/rate/RatingsPage";
+import { SessionPage } from "../ui/rate/SessionPage";
 import { ArtefactPage } from "../ui/results/ArtefactPage";
 import { RewardPage } from "../ui/reward/RewardPage";
 import { RunPage } from "../ui/run/RunPage";
 import { RunsPage } from "../ui/runs/RunsPage";
 import { SettingsPage } from "../ui/settings/SettingsPage";
 import { SupportPage } from "../ui/support/SupportPage";
+import { WorkersPage } from "../ui/workers/WorkersPage";
+import { Bare } from "./Bare";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { Shell } from "./Shell";
 import { cssVariables, theme } from "./theme";
@@ -31,12 +39,26 @@ const router = createHashRouter([
       { path: "/pipelines/:pipelineId", element: <PipelinePage /> },
       { path: "/artefacts/:artefactId", element: <ArtefactPage /> },
       { path: "/compare", element: <ComparePage /> },
+      { path: "/ratings", element: <RatingsPage /> },
+      { path: "/ratings/new", element: <NewRatingPage /> },
+      { path: "/ratings/:ratingId", element: <SessionPage /> },
       { path: "/reward/new", element: <RewardPage /> },
       { path: "/runs", element: <RunsPage /> },
       { path: "/runs/:runId", element: <RunPage /> },
       { path: "/data", element: <DataPage /> },
+      { path: "/workers", element: <WorkersPage /> },
       { path: "/settings", element: <SettingsPage /> },
       { path: "/webgpu", element: <SupportPage /> },
+    ],
+  },
+  {
+    // Raters see no menu: nothing there is theirs, and results would unblind them.
+    element: <Bare />,
+    errorElement: <ErrorBoundary />,
+    children: [
+      { path: "/rate/:session", element: <RatePage /> },
+      { path: "/rate/file/:digest", element: <BundlePage /> },
+      { path: "/live/:code?", element: <LivePage /> },
     ],
   },
 ]);

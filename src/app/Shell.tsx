@@ -6,7 +6,9 @@ import {
   IconDatabase,
   IconHome,
   IconListDetails,
+  IconMessages,
   IconScale,
+  IconServer,
   IconSettings,
   IconSitemap,
 } from "@tabler/icons-react";
@@ -21,7 +23,9 @@ const LINKS = [
   { to: "/reward/new", key: "reward_new", icon: IconScale },
   { to: "/runs", key: "runs", icon: IconListDetails },
   { to: "/compare", key: "compare", icon: IconChartLine },
+  { to: "/ratings", key: "ratings", icon: IconMessages },
   { to: "/data", key: "data", icon: IconDatabase },
+  { to: "/workers", key: "workers", icon: IconServer },
   { to: "/settings", key: "settings", icon: IconSettings },
 ] as const;
 

@@ -1,6 +1,6 @@
 /** Something a stage has made: what it is, its texts where it has some, where it comes from. */
 import { Anchor, Button, Loader, Stack, Text } from "@mantine/core";
-import { IconDownload } from "@tabler/icons-react";
+import { IconDownload, IconMessages } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import { useArtefacts } from "../../stores/artefacts";
@@ -11,6 +11,7 @@ import { formatBytes } from "../common/format";
 import { Facts, Page, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { useFormat } from "../common/use-format";
+import { ArtefactPlace } from "../workers/ArtefactPlace";
 import { Lineage } from "./Lineage";
 import { TextsView } from "./TextsView";
 
@@ -47,19 +48,31 @@ export function ArtefactPage() {
       title={record.name}
       lead={t(`artefact_kinds.${record.kind}`)}
       actions={
-        <Button
-          variant="default"
-          leftSection={<IconDownload size={16} aria-hidden />}
-          loading={busy}
-          onClick={() =>
-            void act(async () => download(await exportArtefact(record.id), `${safeFileName(record.name)}.zip`))
-          }
-        >
-          {t("artefact.download")}
-        </Button>
+        <>
+          {record.kind === "generations" && (
+            <Button
+              component={Link}
+              to={`/ratings/new?artefact=${record.id}`}
+              leftSection={<IconMessages size={16} aria-hidden />}
+            >
+              {t("ratings.from_here")}
+            </Button>
+          )}
+          <Button
+            variant="default"
+            leftSection={<IconDownload size={16} aria-hidden />}
+            loading={busy}
+            onClick={() =>
+              void act(async () => download(await exportArtefact(record.id), `${safeFileName(record.name)}.zip`))
+            }
+          >
+            {t("artefact.download")}
+          </Button>
+        </>
       }
     >
       {error !== null && <ErrorPanel error={error} />}
+      <ArtefactPlace id={record.id} />
       {record.kind === "generations" && <TextsView artefact={record.id} />}
       <Lineage artefact={record.id} />
       <Section title={t("artefact.facts")}>

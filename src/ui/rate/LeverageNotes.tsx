@@ -1,0 +1,81 @@
+/** How much the verdict hangs on single votes and on single raters. */
+import { Table, Text } from "@mantine/core";
+import { useTranslation } from "react-i18next";
+import type { PairFigures } from "../../shared/ratings/figures";
+import type { Standing } from "../../shared/ratings/leverage";
+import { formatPercent, formatValue } from "../common/format";
+import { Section } from "../common/Page";
+import { useFormat } from "../common/use-format";
+
+/** Votes that are listed; the counts say the rest. */
+const LISTED = 8;
+
+export function LeverageNotes({ figures }: { readonly figures: PairFigures }) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const { leverage, verdict, items } = figures;
+  const [a, b] = verdict.models;
+  const leader = ({ leader: who }: Standing): string => (who === null ? t("verdicts.nobody") : who === "A" ? a : b);
+  const cells = (standing: Standing) => (
+    <>
+      <Table.Td>{leader(standing)}</Table.Td>
+      <Table.Td>{formatPercent(standing.win_rate_b)}</Table.Td>
+      <Table.Td>{formatValue(standing.sign_test_p, 2)}</Table.Td>
+    </>
+  );
+  const rows = [
+    { key: "all", name: t("verdicts.with_all"), standing: leverage.standing },
+    ...(leverage.raters.length > 1
+      ? leverage.raters.map(({ rater, without }) => ({
+          key: `rater ${rater}`,
+          name: t("verdicts.without_rater", { rater }),
+          standing: without,
+        }))
+      : []),
+    ...leverage.votes.slice(0, LISTED).map(({ item, outcome, without }) => ({
+      key: `vote ${item} ${outcome}`,
+      name: t("verdicts.without_vote", {
+        item: items[item] ?? "",
+        choice: outcome === 0 ? a : outcome === 1 ? b : t("verdicts.tie"),
+      }),
+      standing: without,
+    })),
+  ];
+  return (
+    <Section title={t("verdicts.leverage")} help={t("verdicts.leverage_help")}>
+      <Text size="sm" mb="xs">
+        {t("verdicts.leverage_counts", {
+          votes: format.count(verdict.votes),
+          majority: format.count(leverage.change_majority),
+          leader: format.count(leverage.change_leader),
+          significance: format.count(leverage.change_significance),
+        })}
+      </Text>
+      <Table.ScrollContainer
+        minWidth={460}
+        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("verdicts.leverage") } }}
+      >
+        <Table className="ng-numeric" aria-label={t("verdicts.leverage")}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th scope="col">{t("verdicts.left_out")}</Table.Th>
+              <Table.Th scope="col">{t("verdicts.leader")}</Table.Th>
+              <Table.Th scope="col">{t("verdicts.win_rate_of", { model: b })}</Table.Th>
+              <Table.Th scope="col">{t("verdicts.p_value")}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {rows.map(({ key, name, standing }) => (
+              <Table.Tr key={key}>
+                <Table.Th scope="row" fw={400}>
+                  {name}
+                </Table.Th>
+                {cells(standing)}
+              </Table.Tr>
+            ))}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+    </Section>
+  );
+}
