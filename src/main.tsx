@@ -37,10 +37,22 @@ createRoot(container).render(
   </StrictMode>,
 );
 
-void useEnvironment.getState().detect();
-void useRuns.getState().load();
-void useDatasets.getState().load();
-void useModels.getState().load();
-void useArtefacts.getState().load();
-void usePipelines.getState().load();
-void useRatings.getState().load();
+/** What the studio's screens show. A rater's page, perhaps on a phone, needs none of it. */
+function loadStudio(): void {
+  void useEnvironment.getState().detect();
+  void useRuns.getState().load();
+  void useDatasets.getState().load();
+  void useModels.getState().load();
+  void useArtefacts.getState().load();
+  void usePipelines.getState().load();
+  void useRatings.getState().load();
+}
+
+const forRaters = (): boolean => location.hash.startsWith("#/live");
+if (forRaters())
+  addEventListener("hashchange", function left() {
+    if (forRaters()) return;
+    removeEventListener("hashchange", left);
+    loadStudio();
+  });
+else loadStudio();

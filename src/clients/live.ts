@@ -3,7 +3,7 @@
  * relay has them on its disk, so a rater goes on through a tunnel, and a closed tab loses nothing.
  */
 import { NagiError } from "../shared/errors";
-import { LIVE_PATH, type RaterMessage, type RaterReply, raterReply } from "../shared/protocol/live";
+import { LIVE_PATH, type RaterMessage, type RaterReply, raterReply, showCode } from "../shared/protocol/live";
 import type { BlindVote, RaterPage } from "../shared/protocol/rating";
 import type { RaterLink, RaterSource, RaterState } from "../shared/ratings/rater-source";
 import { type LinkOptions, LiveLink, unreachable } from "./live-link";
@@ -242,7 +242,9 @@ class Source implements LiveRater {
   #fail(told: NagiError): void {
     // Where the session was deleted, only the close code says so.
     const error =
-      told.code === "live.unknown_code" ? new NagiError(told.code, told.message, { code: this.options.code }) : told;
+      told.code === "live.unknown_code"
+        ? new NagiError(told.code, told.message, { code: showCode(this.options.code) })
+        : told;
     if (this.#page === null) this.first.refused(error);
     this.#problem = error;
     for (const waiting of this.#waiting.values()) for (const { reject } of waiting) reject(error);

@@ -2,7 +2,7 @@
  * What live sessions need after a reload, in IndexedDB: a rater's secret and unsent votes, a host's keys. A browser that
  * forbids IndexedDB (private windows) keeps them for the visit only.
  */
-import { get, set } from "idb-keyval";
+import { del, get, set } from "idb-keyval";
 import { z } from "zod";
 import { liveSecret } from "../shared/protocol/live";
 import { blindVote } from "../shared/protocol/rating";
@@ -38,7 +38,7 @@ async function save(key: string, value: unknown): Promise<boolean> {
 
 const raterKey = (code: string, rater: string): string => `nagi/live/rater/${code}/${rater}`;
 const hostKey = (sessionId: string): string => `nagi/live/host/${sessionId}`;
-const NAME = "nagi/live/name";
+const nameKey = (code: string): string => `nagi/live/name/${code}`;
 
 /** What `joinLive` of clients/live.ts keeps. */
 export const liveRaters = {
@@ -65,11 +65,25 @@ export function saveHostKey(sessionId: string, key: string): Promise<boolean> {
   return save(hostKey(sessionId), key);
 }
 
-/** The name this browser last rated under: the form's first suggestion. */
-export async function loadRaterName(): Promise<string> {
-  return z.string().safeParse(await load(NAME)).data ?? "";
+export async function forgetHostKey(sessionId: string): Promise<void> {
+  memory.delete(hostKey(sessionId));
+  try {
+    await del(hostKey(sessionId));
+  } catch {
+    // Never kept.
+  }
 }
 
-export function saveRaterName(name: string): Promise<boolean> {
-  return save(NAME, name);
+/** Under which name this browser takes part in a session; null: it does not, or does so no more. */
+export async function loadRaterName(code: string): Promise<string | null> {
+  return (
+    z
+      .string()
+      .min(1)
+      .safeParse(await load(nameKey(code))).data ?? null
+  );
+}
+
+export function saveRaterName(code: string, name: string | null): Promise<boolean> {
+  return save(nameKey(code), name);
 }

@@ -6,7 +6,7 @@ import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { NagiError } from "../../src/shared/errors";
-import { liveCode, type RaterAnswers, type RaterProgress } from "../../src/shared/protocol/live";
+import { liveCode, type RaterAnswers, type RaterProgress, showCode } from "../../src/shared/protocol/live";
 import { type BlindVote, blindVote, type RaterPage, ratingSession } from "../../src/shared/protocol/rating";
 import { pageFor } from "../../src/shared/ratings/plan";
 import { checkSession, showingsOf } from "../../src/shared/ratings/session";
@@ -298,8 +298,12 @@ export class LiveSession {
   }
 }
 
-export const unknownCode = (code: string): NagiError =>
-  new NagiError("live.unknown_code", `No live rating has the code "${code}". Check the link or the code.`, { code });
+export function unknownCode(code: string): NagiError {
+  const shown = showCode(code);
+  return new NagiError("live.unknown_code", `No live rating has the code "${shown}". Check the link or the code.`, {
+    code: shown,
+  });
+}
 
 export const full = (what: string, limit: number): NagiError =>
   new NagiError("live.full", `The relay takes no more ${what}: the limit is ${limit}.`, { what, limit });

@@ -15,6 +15,7 @@ import {
   newSecret,
   type OpenSocket,
 } from "../../src/clients/live";
+import { showCode } from "../../src/shared/protocol/live";
 import type { BlindVote, RaterPage, VoteChoice } from "../../src/shared/protocol/rating";
 import { pageFor, planShowings, unblind } from "../../src/shared/ratings/plan";
 import { makeSession, type RunningRelay, startRelay } from "./harness";
@@ -382,7 +383,7 @@ describe("who may what", () => {
     const source = await rate(relay, state().code, "花子");
     const told = new Promise((resolve) => source.notices(({ problem }) => problem && resolve(problem.details)));
     await live.forget();
-    expect(await told).toEqual({ code: state().code });
+    expect(await told).toEqual({ code: showCode(state().code) });
     expect(readdirSync(join(relay.folder, "live"))).toEqual([]);
     await expect(rate(relay, state().code, "花子")).rejects.toMatchObject({ code: "live.unknown_code" });
     await expect(attachLive(session.id, key, { base: relay.base, ...sockets() })).rejects.toMatchObject({
