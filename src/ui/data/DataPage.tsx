@@ -4,7 +4,7 @@ import { IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import type { DatasetEntry, ModelEntry } from "../../shared/protocol/library";
+import type { DatasetEntry, ModelEntry, ModelOrigin } from "../../shared/protocol/library";
 import { useDatasets } from "../../stores/datasets";
 import { useModels } from "../../stores/models";
 import { ConfirmModal } from "../common/ConfirmModal";
@@ -12,9 +12,11 @@ import { ErrorPanel } from "../common/ErrorPanel";
 import { formatBytes } from "../common/format";
 import { Page, Section } from "../common/Page";
 import { DatasetView } from "./DatasetView";
+import { DownloadModel } from "./DownloadModel";
 import { ImportDataset } from "./ImportDataset";
 import { ImportModel } from "./ImportModel";
 import { ModelView } from "./ModelView";
+import { Pairs } from "./Pairs";
 import { SPLITS, type Split } from "./references";
 import "./data.css";
 
@@ -24,6 +26,7 @@ export function DataPage() {
     <Page title={t("data.title")} lead={t("data.lead")}>
       <Datasets />
       <Models />
+      <Pairs />
     </Page>
   );
 }
@@ -101,6 +104,7 @@ function Models() {
       actions={<ImportModel onImported={(imported) => setChosen(imported.id)} />}
     >
       {loadError !== null && <ErrorPanel error={loadError} />}
+      <DownloadModel />
       <div className="ng-library">
         <EntryList
           entries={models}
@@ -110,12 +114,24 @@ function Models() {
           label={t("data.models")}
         />
         {entry !== undefined && (
-          <div className="ng-library-view">
+          <Stack gap="sm" className="ng-library-view">
             <ModelView reference={entry.reference} />
-          </div>
+            {entry.origin !== null && <Origin origin={entry.origin} />}
+          </Stack>
         )}
       </div>
     </Section>
+  );
+}
+
+function Origin({ origin }: { readonly origin: ModelOrigin }) {
+  const { t } = useTranslation();
+  const { repo, revision, commit, license, endpoint } = origin;
+  return (
+    <Text size="sm" c="dimmed">
+      {t("download.from", { repo, revision, commit: commit.slice(0, 8), host: new URL(endpoint).host })}{" "}
+      {license !== null && t("download.license", { license })}
+    </Text>
   );
 }
 
