@@ -18,6 +18,7 @@ import { usePipelines } from "./stores/pipelines";
 import { useRatings } from "./stores/ratings";
 import { useRuns } from "./stores/runs";
 import { useSettings } from "./stores/settings";
+import { useWorkers } from "./stores/workers";
 import "./app/nagi.css";
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce ?? "";
@@ -46,6 +47,7 @@ function loadStudio(): void {
   void useArtefacts.getState().load();
   void usePipelines.getState().load();
   void useRatings.getState().load();
+  void useWorkers.getState().load();
 }
 
 const forRaters = (): boolean => location.hash.startsWith("#/live");

@@ -27,7 +27,7 @@ export function datasetLabel(
 }
 
 export function modelLabel(reference: string, models: readonly ModelEntry[]): string {
-  return models.find((entry) => entry.reference === reference)?.name ?? reference.replace(/^bundled:/, "");
+  return models.find((entry) => entry.reference === reference)?.name ?? reference.replace(/^(bundled|hub):/, "");
 }
 
 export function isImported(reference: string | null): boolean {

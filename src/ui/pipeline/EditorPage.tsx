@@ -1,5 +1,5 @@
 /** A new pipeline: from a template, from an earlier pipeline or run with changes, or from a file. */
-import { Button, Text } from "@mantine/core";
+import { Button, Stack, Text } from "@mantine/core";
 import { IconPlayerPlay, IconTrash } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -13,12 +13,14 @@ import { ErrorPanel } from "../common/ErrorPanel";
 import { Page, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { ConfigFile } from "../reward/ConfigFile";
+import { PlaceForm } from "../workers/PlaceForm";
 import { withChanges } from "./changes";
 import { checkDraft, type Draft, type DraftObject, encode, encodeConfig, isList, valueAt, withValue } from "./draft";
 import { DraftContext } from "./draft-context";
 import { AddStage, DraftGraph, Overall } from "./EditorParts";
 import { idOf, kindOf, slotStages } from "./fields";
 import { StageForm } from "./StageForm";
+import { usePlaces } from "./use-places";
 
 const MAX_STAGES = 16;
 const DEFAULT_TEMPLATE: RunConfig = TEMPLATES["positive-reviews"];
@@ -62,6 +64,8 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
     }),
     [draft, checked, initial],
   );
+  const earlier = pipelines.find((pipeline) => pipeline.pipeline_id === query.get("from"));
+  const places = usePlaces(checked.config, earlier?.places);
   const stages = valueAt(draft, "stages");
   const list = isList(stages) ? stages : [];
   const index = Math.max(
@@ -75,7 +79,9 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
   const start = () =>
     act(async () => {
       if (checked.config === null) return;
-      const created = await create(checked.config, { reuse });
+      const misfit = await places.check(checked.config);
+      if (misfit !== null) return setSelected(misfit);
+      const created = await create(checked.config, { reuse, places: places.all });
       await runPipeline(created.pipeline_id);
       await navigate(`/pipelines/${created.pipeline_id}`);
     });
@@ -93,7 +99,7 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
             disabled={checked.config === null || (webgpu !== "available" && webgpu !== "unknown")}
             onClick={() => void start()}
           >
-            {t("pipeline.run_all")}
+            {t(places.misfits ? "workers.start_anyway" : "pipeline.run_all")}
           </Button>
         }
       >
@@ -146,7 +152,18 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
               )
             }
           >
-            <StageForm key={idOf(list[index])} index={index} />
+            <Stack gap="lg">
+              {kind !== null && (
+                <PlaceForm
+                  key={`${idOf(list[index])} place`}
+                  stage={idOf(list[index])}
+                  kind={kind}
+                  config={checked.config}
+                  {...places.of(idOf(list[index]))}
+                />
+              )}
+              <StageForm key={idOf(list[index])} index={index} />
+            </Stack>
           </Section>
         </div>
         <ConfigFile config={checked.config} onImport={(config) => setEdited(encodeConfig(config))} />

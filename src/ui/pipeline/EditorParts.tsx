@@ -4,6 +4,7 @@ import { IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { useDatasets } from "../../stores/datasets";
 import { useModels } from "../../stores/models";
+import { useWorkers } from "../../stores/workers";
 import { Section } from "../common/Page";
 import { modelLabel } from "../data/references";
 import { isList, valueAt } from "./draft";
@@ -12,6 +13,9 @@ import { useFieldProps } from "./field-props";
 import { STAGE_KINDS, type StageKind, slotStages } from "./fields";
 import { Graph, type NodeFacts } from "./Graph";
 import { CONFIG_NODE } from "./schema";
+
+/** What a worker loads by itself, of CyberAgent's OpenCALM. */
+const HUB_MODELS = ["small", "medium", "large", "1b", "3b", "7b"].map((size) => `hub:cyberagent/open-calm-${size}`);
 
 export interface OverallProps {
   readonly reuse: boolean;
@@ -24,6 +28,7 @@ export function Overall({ reuse, onReuse }: OverallProps) {
   const { draft, set } = useDraft();
   const models = useModels((state) => state.entries);
   const datasets = useDatasets((state) => state.entries);
+  const workers = useWorkers((state) => state.workers);
   const model = String(valueAt(draft, "model.model_name_or_path") ?? "");
   const train = String(valueAt(draft, "data.train") ?? "");
   const dataset = datasets.find((entry) => entry.data.train === train);
@@ -43,7 +48,8 @@ export function Overall({ reuse, onReuse }: OverallProps) {
             label={t("reward.model_label")}
             data={[
               ...models.map((entry) => ({ value: entry.reference, label: entry.name })),
-              ...(models.some((entry) => entry.reference === model)
+              ...(workers.length > 0 ? HUB_MODELS.map((value) => ({ value, label: modelLabel(value, models) })) : []),
+              ...([...models.map((entry) => entry.reference), ...(workers.length > 0 ? HUB_MODELS : [])].includes(model)
                 ? []
                 : [{ value: model, label: modelLabel(model, models) }]),
             ]}

@@ -19,6 +19,8 @@ import { writeNumber } from "../common/numbers";
 import { type Fact, Facts, Section } from "../common/Page";
 import { StateBadge } from "../common/StateBadge";
 import { useFormat } from "../common/use-format";
+import { RemoteNotice } from "../workers/RemoteNotice";
+import { ChangePlace, StagePlaceFact } from "./ChangePlace";
 import { useFieldText, useOptionText } from "./field-text";
 import { fieldsOf } from "./fields";
 import { keyFigure } from "./key-figure";
@@ -46,7 +48,7 @@ export function StagePanel({ pipeline, stageId }: StagePanelProps) {
   const steps = t("run.step_of", { step: format.count(step), total: total > 0 ? format.count(total) : "–" });
   const facts: Fact[] = [
     ...(figure === "" ? [] : [{ label: t("pipeline.figure"), value: <b>{figure}</b> }]),
-    { label: t("pipeline.place"), value: t("pipeline.place_here") },
+    { label: t("pipeline.place"), value: <StagePlaceFact pipeline={pipeline} stageId={stageId} /> },
     ...(run === undefined ? [] : [{ label: t("run.elapsed"), value: format.duration(run.seconds) }]),
     { label: t("pipeline.inputs"), value: <Inputs pipeline={pipeline} stage={stage} /> },
     {
@@ -80,6 +82,7 @@ export function StagePanel({ pipeline, stageId }: StagePanelProps) {
           </div>
         ))}
         {run?.error != null && run.error.code !== "run.interrupted" && <ErrorPanel error={run.error} />}
+        {run !== undefined && <RemoteNotice run={run} />}
         <Facts facts={facts} />
         <Group gap="xs">
           {run !== undefined && (
@@ -93,6 +96,7 @@ export function StagePanel({ pipeline, stageId }: StagePanelProps) {
             </Button>
           )}
           <RunFrom pipeline={pipeline} stage={stage} begun={record.run_id !== null} />
+          <ChangePlace pipeline={pipeline} stage={stage} />
         </Group>
         <details className="ng-more">
           <summary>{t("pipeline.settings")}</summary>

@@ -3,9 +3,11 @@ import { Button, Group, SimpleGrid, Stack, Text } from "@mantine/core";
 import { IconDownload } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { workerOf } from "../../shared/protocol/launch";
 import { useDatasets } from "../../stores/datasets";
 import { useModels } from "../../stores/models";
 import { useRuns } from "../../stores/runs";
+import { useWorkers, workerName } from "../../stores/workers";
 import { download, safeFileName } from "../common/download";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatBytes, formatParameters } from "../common/format";
@@ -13,6 +15,7 @@ import { type Fact, Facts, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { useFormat } from "../common/use-format";
 import { datasetLabel, modelLabel } from "../data/references";
+import { ProcessLog } from "../workers/ProcessLog";
 
 export function RecordTab({ runId }: { readonly runId: string }) {
   const { t } = useTranslation();
@@ -22,13 +25,17 @@ export function RecordTab({ runId }: { readonly runId: string }) {
   const resumedAt = useRuns((state) => state.details[runId]?.resumedAt);
   const datasets = useDatasets((state) => state.entries);
   const models = useModels((state) => state.entries);
+  const workers = useWorkers((state) => state.workers);
   if (record === undefined) return null;
   const { config } = record;
+  const worker = workerOf(record.place);
+  const place = worker === null ? t("workers.here") : t("workers.run_there", { name: workerName(workers, worker) });
   const splitName = (split: "train" | "validation" | "test") => t(`dataset.split_${split}`);
   const data = [config.data.train, config.data.validation, config.data.test]
     .map((reference) => datasetLabel(reference, datasets, splitName) ?? t("common.none"))
     .join(" · ");
   const facts: Fact[] = [
+    { label: t("workers.place"), value: place },
     { label: t("record.adapter"), value: record.adapter || t("common.unknown") },
     { label: t("record.seed"), value: String(config.seed) },
     { label: t("record.duration"), value: format.duration(record.seconds) },
@@ -67,6 +74,7 @@ export function RecordTab({ runId }: { readonly runId: string }) {
         <Section title={t("record.title")}>
           <Facts facts={facts} />
         </Section>
+        <ProcessLog run={record} />
         <Downloads
           runId={runId}
           name={config.name}

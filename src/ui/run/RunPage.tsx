@@ -9,6 +9,7 @@ import { usePipelines } from "../../stores/pipelines";
 import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { Page } from "../common/Page";
+import { RemoteNotice } from "../workers/RemoteNotice";
 import { CompareTab } from "./CompareTab";
 import { CurvesTab } from "./CurvesTab";
 import { RecordTab } from "./RecordTab";
@@ -52,6 +53,7 @@ export function RunPage() {
   const loadError = useRuns((state) => state.loadError);
   const name = useRecord(runId, (record) => record.config.name);
   const stage = useRecord(runId, stageOf);
+  const record = useRecord(runId, (one) => one);
   const pipelineId = useRecord(runId, (record) => record.pipeline_id) ?? null;
   const pipeline = usePipelines((state) => state.pipelines.find((one) => one.pipeline_id === pipelineId));
   const open = useRuns((state) => state.open);
@@ -94,6 +96,7 @@ export function RunPage() {
       }
       actions={<RunActions runId={runId} />}
     >
+      {record !== undefined && <RemoteNotice run={record} />}
       <RunStatus runId={runId} />
       <RunTabs runId={runId} stage={stage} />
     </Page>
