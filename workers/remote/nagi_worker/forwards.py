@@ -79,9 +79,18 @@ class Forwards:
                 start_new_session=True,
             )
 
+    def process(self, run_id: str) -> subprocess.Popen[bytes] | None:
+        """That hands the run's events on; None before the first event since the worker's start."""
+        return self._processes.get(run_id)
+
     async def end(self) -> None:
         """Ends the processes; they go on with the next event after the next start."""
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
-            await asyncio.to_thread(process.wait)
+            await ended(process)
+
+
+async def ended(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code, once it has one."""
+    return await asyncio.to_thread(process.wait)

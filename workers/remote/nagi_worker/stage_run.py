@@ -211,7 +211,7 @@ def _bodies(lines: list[bytes], state: str) -> tuple[list[Event], str]:
         bodies.append(body)
         if state == "preparing" and body["type"] in ("prepared", "resumed"):
             state = "running"
-            bodies.append(state_event(state))
+            bodies.append({**state_event(state), "time": body["time"]})
     return bodies, state
 
 

@@ -1,0 +1,71 @@
+"""What a worker says of its machine, and who gets which devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nagi_worker import machine
+from nagi_worker.errors import NagiError
+from nagi_worker.queue import CPU, DevicePool
+
+NVIDIA_SMI = """0, Tesla T4, 15360, 3, 0, 7.5
+1, Tesla T4, 15360, 14000, 97, 7.5
+"""
+
+
+def launch(processes: int, launcher: str = "accelerate", address: str | None = None) -> dict[str, Any]:
+    return {"launcher": launcher, "num_processes": processes, "ray_address": address}
+
+
+def test_gpus_as_nvidia_smi_lists_them() -> None:
+    first, second = machine.parse_gpus(NVIDIA_SMI)
+    assert (first.index, first.name, first.memory_bytes, first.used_bytes) == ("0", "Tesla T4", 15360 << 20, 3 << 20)
+    assert second.utilization == 0.97
+    # A T4 has no bfloat16.
+    assert machine.precisions([first, second]) == ["float32", "float16"]
+    assert machine.precisions(machine.parse_gpus("0, H100, 81559, 0, 0, 9.0")) == ["float32", "float16", "bfloat16"]
+    assert machine.precisions([]) == ["float32", "bfloat16"]
+
+
+def test_what_nvidia_smi_does_not_know_is_null() -> None:
+    (gpu,) = machine.parse_gpus("0, Graphics Device, [N/A], [N/A], [Not Supported], [N/A]\nNo devices were found\n")
+    assert (gpu.memory_bytes, gpu.used_bytes, gpu.utilization, gpu.capability) == (None, None, None, None)
+    assert machine.precisions([gpu]) == ["float32", "float16"]
+
+
+def test_runs_get_gpus_of_their_own() -> None:
+    pool = DevicePool(["0", "1", "2"])
+    assert pool.take(launch(2)) == ["0", "1"]
+    assert pool.take(launch(2)) is None
+    assert pool.take(launch(1)) == ["2"]
+    pool.release(["0", "1"])
+    assert pool.take(launch(2)) == ["0", "1"]
+    assert pool.gpus_of(["0", "1"]) == ["0", "1"]
+
+
+def test_more_processes_than_gpus_are_refused_at_once() -> None:
+    pool = DevicePool(["0", "1"])
+    with pytest.raises(NagiError) as caught:
+        pool.check(launch(3))
+    assert (caught.value.code, caught.value.details["path"]) == ("config.invalid", "num_processes")
+    pool.check(launch(8, "ray", "auto"))
+
+
+def test_without_gpus_one_run_works_at_a_time() -> None:
+    pool = DevicePool([])
+    pool.check(launch(4))
+    assert pool.take(launch(4)) == [CPU]
+    assert pool.take(launch(1)) is None
+    assert pool.gpus_of([CPU]) == []
+    # A cluster elsewhere takes nothing of this machine, and one job at a time.
+    assert pool.take(launch(8, "ray", "ray://head:10001")) == ["ray:ray://head:10001"]
+    assert pool.take(launch(8, "ray", "ray://head:10001")) is None
+
+
+def test_devices_of_a_stage_that_was_found_running_are_taken() -> None:
+    pool = DevicePool(["0", "1"])
+    pool.claim(["1"])
+    assert pool.take(launch(1)) == ["0"]
+    assert pool.take(launch(1)) is None
