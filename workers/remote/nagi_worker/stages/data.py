@@ -85,7 +85,7 @@ def read_rows(path: Path, name: str, *, both_labels: bool = True) -> list[Row]:
 def _row(file: str, line: int, value: dict[str, Any]) -> Row:
     sentence, label, review_id = value.get("sentence"), value.get("label"), value.get("review_id")
     place = {"file": file, "line": line, "count": 1, "total": 1}
-    if not isinstance(sentence, str) or not sentence.strip():
+    if not isinstance(sentence, str) or not sentence.strip() or label is None:
         found = ", ".join(value) or "nothing"
         message = f"{file}, line {line}: needs a sentence and a label, found: {found}"
         raise NagiError("data.missing_column", message, {**place, "value": found, "found": found})
