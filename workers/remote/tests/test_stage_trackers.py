@@ -173,4 +173,8 @@ def test_following_waits_for_whole_lines(tmp_path: Path, monkeypatch: pytest.Mon
             file.write(pieces.pop(0))
 
     monkeypatch.setattr(forwarding.time, "sleep", arrive)
-    assert list(forwarding.follow(path)) == BROWSER
+    followed = list(forwarding.follow(path))
+    assert [event for event, _ in followed] == BROWSER
+    # Started anew where it was: the rest, and nothing twice.
+    assert list(forwarding.follow(path, followed[1][1])) == followed[2:]
+    assert followed[-1][1] == len(text.encode())
