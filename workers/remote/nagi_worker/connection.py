@@ -61,9 +61,6 @@ class Door:
 class Connection:
     """Lives as long as its channel."""
 
-    # One at a time over all connections: guessing does not get faster by opening more of them.
-    _wrong_tokens = asyncio.Lock()
-
     def __init__(self, worker: Worker, channel: Channel, door: Door) -> None:
         self._worker = worker
         self._channel = channel
@@ -102,7 +99,8 @@ class Connection:
         # A studio of another version must learn so, whatever else its hello says.
         token = message.get("token") if isinstance(message, dict) and message.get("type") == "hello" else None
         if not isinstance(token, str) or not token_matches(token, self._door.tokens, self._door.codes):
-            async with Connection._wrong_tokens:
+            # One at a time over all connections: guessing does not get faster by opening more of them.
+            async with self._worker.wrong_tokens:
                 await asyncio.sleep(_PAUSE_AFTER_WRONG_TOKEN)
             text = "This is not the worker's token. Copy it from where the worker was started."
             return await self._refuse(NagiError("worker.token", text), CLOSE_UNAUTHORIZED)

@@ -93,6 +93,7 @@ class Worker:
         self._own_folder()
         self.secrets = read_secrets(self.data, options.new_token)
         self.changes = Changes()
+        self.wrong_tokens = asyncio.Lock()
         self.store = Store(self.data / "nagi.sqlite")
         self.blobs = BlobStore(self.data / "blobs", options.max_upload)
         self.artefacts = ArtefactRegistry(self.data / "artefacts", self.store, self.blobs)
