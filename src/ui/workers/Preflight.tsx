@@ -8,6 +8,12 @@ export function Preflight({ result }: { readonly result: PreflightResult }) {
   const { t } = useTranslation();
   const { fits, needed_bytes, available_bytes, parts, advice } = result;
   const values = { needed: formatBytes(needed_bytes), available: formatBytes(available_bytes) };
+  if (parts.length === 0)
+    return (
+      <div className="ng-notice" role="status">
+        <Text size="sm">{t("workers.needs_unknown", values)}</Text>
+      </div>
+    );
   const verdict = available_bytes === null ? "fits_unknown" : fits ? "fits" : "does_not_fit";
   return (
     <div className="ng-notice" data-tone={fits ? "good" : "warn"} role="status">

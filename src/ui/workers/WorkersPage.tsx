@@ -11,7 +11,7 @@ import "./workers.css";
 
 const COMMANDS = [
   { key: "command_here", text: "npm run worker" },
-  { key: "command_anywhere", text: "pip install ./workers/remote\nnagi-worker serve --host 0.0.0.0" },
+  { key: "command_anywhere", text: "ssh -L 8471:localhost:8471 HOST\npip install ./workers/remote && nagi-worker serve" },
   { key: "command_relay", text: "!pip install ./workers/remote\n!nagi-worker join wss://RELAY" },
 ] as const;
 
