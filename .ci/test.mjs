@@ -62,7 +62,11 @@ async function e2e() {
   const report = reportPath("e2e.json");
   const args = ["test", "--config", join("e2e", "playwright.config.ts"), "--reporter=line,json"];
   const { code } = await run(process.execPath, [bin("@playwright/test/cli.js"), ...args], {
-    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: report, NAGI_CHROMIUM: findChromium() ?? "" },
+    env: {
+      PLAYWRIGHT_JSON_OUTPUT_NAME: report,
+      NAGI_CHROMIUM: findChromium() ?? "",
+      NAGI_TEST_PYTHON: await ensurePython(),
+    },
   });
   return settle(readReport(report, json(playwrightCounts)), code);
 }
@@ -93,7 +97,7 @@ async function main() {
   const started = performance.now();
   await prepareSystem();
   await ensureInstalled();
-  if (names.includes("python")) await ensurePython();
+  if (names.includes("python") || names.includes("e2e")) await ensurePython();
   say(`nagi: everything is installed (${seconds(started)} s)`);
   const results = [];
   for (const name of names) {

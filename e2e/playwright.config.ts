@@ -15,6 +15,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
 
+/** Journeys that need no WebGPU, in a browser that has none. */
+const NO_WEBGPU = ["no-webgpu.spec.ts", "rating.spec.ts"];
+
 const launch = (args: readonly string[]) => ({
   executablePath: process.env.NAGI_CHROMIUM || "/usr/bin/chromium",
   args: [...args],
@@ -41,7 +44,7 @@ export default defineConfig({
   projects: [
     {
       name: "webgpu",
-      testIgnore: "no-webgpu.spec.ts",
+      testIgnore: NO_WEBGPU,
       use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
     },
     ...(process.env.NAGI_SCREENSHOTS
@@ -49,7 +52,7 @@ export default defineConfig({
       : []),
     {
       name: "no-webgpu",
-      testMatch: "no-webgpu.spec.ts",
+      testMatch: NO_WEBGPU,
       use: { launchOptions: launch([...QUIET, "--disable-gpu", "--disable-features=WebGPU,Vulkan"]) },
     },
   ],

@@ -13,7 +13,7 @@ export function WebGpuBanner() {
   return (
     <div className="ng-notice ng-banner" data-tone="warn" role="status">
       {t("support.banner")}{" "}
-      <Anchor component={Link} to="/webgpu" size="sm">
+      <Anchor component={Link} to="/webgpu" size="sm" underline="always">
         {t("support.banner_link")}
       </Anchor>
     </div>
