@@ -1,6 +1,6 @@
 """Whether a stage fits the memory of one device, by parts, and what to change where it does not. Light to import.
 
-Everything is computed from the model's shape; the constants were measured on open-calm-7b (docs/remote-worker.md).
+Everything is computed from the model's shape; docs/remote-stages.md says what the constants are.
 """
 
 from __future__ import annotations
