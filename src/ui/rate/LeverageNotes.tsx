@@ -16,10 +16,13 @@ export function LeverageNotes({ figures }: { readonly figures: PairFigures }) {
   const { leverage, verdict, items } = figures;
   const [a, b] = verdict.models;
   const leader = ({ leader: who }: Standing): string => (who === null ? t("verdicts.nobody") : who === "A" ? a : b);
+  // Of whoever leads with all votes, as the figures above.
+  const shown = verdict.wins.A > verdict.wins.B ? a : b;
+  const rateOf = ({ win_rate_b: rate }: Standing): number | null => (rate === null || shown === b ? rate : 1 - rate);
   const cells = (standing: Standing) => (
     <>
       <Table.Td>{leader(standing)}</Table.Td>
-      <Table.Td>{formatPercent(standing.win_rate_b)}</Table.Td>
+      <Table.Td>{formatPercent(rateOf(standing))}</Table.Td>
       <Table.Td>{formatValue(standing.sign_test_p, 2)}</Table.Td>
     </>
   );
@@ -60,7 +63,7 @@ export function LeverageNotes({ figures }: { readonly figures: PairFigures }) {
             <Table.Tr>
               <Table.Th scope="col">{t("verdicts.left_out")}</Table.Th>
               <Table.Th scope="col">{t("verdicts.leader")}</Table.Th>
-              <Table.Th scope="col">{t("verdicts.win_rate_of", { model: b })}</Table.Th>
+              <Table.Th scope="col">{t("verdicts.win_rate_of", { model: shown })}</Table.Th>
               <Table.Th scope="col">{t("verdicts.p_value")}</Table.Th>
             </Table.Tr>
           </Table.Thead>

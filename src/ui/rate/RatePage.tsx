@@ -95,7 +95,7 @@ function Enter({ rating, onEnter }: EnterProps) {
               onChange={(event) => setName(event.currentTarget.value)}
               flex="1 1 220px"
             />
-            <Button type="submit" disabled={typed === "" || taken} mt={28}>
+            <Button type="submit" disabled={typed === "" || taken} mt={24}>
               {t("rate.begin")}
             </Button>
           </Group>

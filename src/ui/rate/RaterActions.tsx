@@ -40,6 +40,7 @@ export function RaterActions({ page, busy, canUndo, onVote, onUndo }: RaterActio
         className="ng-rate-choice"
         aria-keyshortcuts="U"
         aria-disabled={busy || !canUndo}
+        data-off={!canUndo || undefined}
         onClick={onUndo}
       >
         <span>{t("rate.undo")}</span>

@@ -3,6 +3,7 @@ import { Button, Group } from "@mantine/core";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { BlindVote, RaterPage } from "../../shared/protocol/rating";
+import { formatValue } from "../common/format";
 import { Facts } from "../common/Page";
 import { useFormat } from "../common/use-format";
 
@@ -45,7 +46,13 @@ export function RaterDone({ page, answers, onRevisit, onUndo, done }: RaterDoneP
         facts={[
           { label: t("rate.votes"), value: format.count(totals.votes) },
           { label: t("rate.skipped"), value: format.count(totals.skipped) },
-          { label: t("rate.median"), value: format.duration(totals.median_seconds) },
+          {
+            label: t("rate.median"),
+            value:
+              totals.median_seconds === null
+                ? "–"
+                : t("raters.seconds", { value: formatValue(totals.median_seconds, 2) }),
+          },
         ]}
       />
       {done?.(totals)}

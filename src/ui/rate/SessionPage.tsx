@@ -37,13 +37,13 @@ function Session({ rating }: { readonly rating: Rating }) {
   const pair = pairs[place] ?? pairs[0];
   const computed = useFigures((state) => (pair === undefined ? undefined : state.pairs[pairKey(session.id, pair)]));
   const { computePair } = useFigures.getState();
-  const [tab, setTab] = useState<Tab | null>(null);
   const voted = rating.votes.some(({ answers }) => answers.length > 0);
+  // As it was opened: the first vote that comes in over a link must not turn the page.
+  const [shown, setTab] = useState<Tab>(() => (voted ? "verdict" : "raters"));
   useEffect(() => {
     if (pair !== undefined) void computePair(rating, pair);
   }, [computePair, rating, pair]);
   if (pair === undefined) return null;
-  const shown: Tab = tab ?? (voted ? "verdict" : "raters");
   const tabs = TABS.filter((name) => name !== "reward" || rating.record.rewards.length > 0);
   const value = computed?.value;
   const figures = value?.status === "ready" ? value.value : null;
@@ -74,7 +74,11 @@ function Session({ rating }: { readonly rating: Rating }) {
         />
       )}
       {value?.status === "failed" && <ErrorPanel error={value.error} />}
-      <Tabs value={shown} onChange={(next) => setTab(TABS.find((name) => name === next) ?? null)} keepMounted={false}>
+      <Tabs
+        value={shown}
+        onChange={(next) => setTab(TABS.find((name) => name === next) ?? "verdict")}
+        keepMounted={false}
+      >
         <Tabs.List aria-label={session.name}>
           {tabs.map((name) => (
             <Tabs.Tab key={name} value={name}>

@@ -45,11 +45,12 @@ function Voted({ figures }: { readonly figures: PairFigures }) {
       <Section title={t("verdicts.title")}>
         <p className="ng-verdict">{verdictText(verdictSentence(verdict), language)}</p>
         <Wins figures={figures} />
+        <SideWarnings figures={figures} />
         <Text size="sm" c="dimmed" mt="sm">
           {t("verdicts.tie_rule")}
         </Text>
       </Section>
-      <Section title={t("verdicts.how_sure")} help={t("verdicts.how_sure_help", { model: verdict.models[1] })}>
+      <Section title={t("verdicts.how_sure")} help={t("verdicts.how_sure_help", { model: shownModel(figures) })}>
         <Intervals
           caption={t("verdicts.how_sure")}
           heads={[t("verdicts.figure"), t("verdicts.value95")]}
@@ -75,22 +76,26 @@ export function shareText(value: number | null, interval: Interval | null): stri
   return interval === null ? share : `${share} (${formatPercent(interval.low)} – ${formatPercent(interval.high)})`;
 }
 
+/** The figures are those of whoever leads; B where nobody does. */
+const turned = ({ verdict: { wins } }: PairFigures): boolean => wins.A > wins.B;
+const shownModel = (figures: PairFigures): string => figures.verdict.models[turned(figures) ? 0 : 1];
+
 function useRows(figures: PairFigures): IntervalRow[] {
   const { t } = useTranslation();
   const { verdict, over_prompts, over_votes, length } = figures;
   const decided = verdict.wins.A + verdict.wins.B;
   const share = decided === 0 ? null : verdict.wins.B / decided;
+  const turn = turned(figures);
   const row = (
     key: "exact" | "wilson" | "prompts" | "votes" | "length",
-    value: number | null,
-    interval: Interval | null,
-  ): IntervalRow => ({
-    key,
-    label: t(`verdicts.interval_${key}`),
-    value,
-    interval,
-    text: shareText(value, interval),
-  });
+    ofB: number | null,
+    intervalOfB: Interval | null,
+  ): IntervalRow => {
+    const value = ofB === null || !turn ? ofB : 1 - ofB;
+    const interval =
+      intervalOfB === null || !turn ? intervalOfB : { low: 1 - intervalOfB.high, high: 1 - intervalOfB.low };
+    return { key, label: t(`verdicts.interval_${key}`), value, interval, text: shareText(value, interval) };
+  };
   return [
     row("exact", share, pair(verdict.decided_b_exact95)),
     row("wilson", share, pair(verdict.decided_b_wilson95)),
@@ -98,6 +103,23 @@ function useRows(figures: PairFigures): IntervalRow[] {
     row("votes", verdict.win_rate_b, over_votes),
     row("length", length?.win_rate ?? null, length?.interval95 ?? null),
   ];
+}
+
+/** Raters who press one side whatever stands there; 5 % over all raters (Bonferroni). */
+function SideWarnings({ figures }: { readonly figures: PairFigures }) {
+  const { t } = useTranslation();
+  const { raters } = figures;
+  const biased = raters.filter(({ side }) => side.p !== null && side.p < 0.05 / raters.length);
+  return biased.map(({ rater, side }) => (
+    <p key={rater} className="ng-notice" data-tone="warn">
+      {t("verdicts.side_warning", {
+        rater,
+        share: formatPercent(side.rate, 0),
+        sided: side.sided,
+        p: formatValue(side.p, 2),
+      })}
+    </p>
+  ));
 }
 
 function useAgreementFacts(figures: PairFigures): Fact[] {
