@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 # Room that uploads leave for events, logs and checkpoints.
 RESERVE_BYTES = 64 << 20
+# An upload that nobody has gone on with for two weeks is not waited for.
+ABANDONED_SECONDS = 14 * 24 * 3600
 _PIECE = 4 << 20
 
 
@@ -39,8 +42,15 @@ class BlobStore:
         self._partial = folder / "partial"
         self._partial.mkdir(parents=True, exist_ok=True)
         self.max_upload = max_upload
+        self._forget_abandoned()
         self._arrivals: dict[str, _Arrival] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+
+    def _forget_abandoned(self) -> None:
+        oldest = time.time() - ABANDONED_SECONDS
+        for part in self._partial.iterdir():
+            if part.stat().st_mtime < oldest:
+                part.unlink()
 
     def path(self, sha256: str) -> Path:
         """Where the complete blob lies. @param sha256 64 hex digits, checked by the schema"""

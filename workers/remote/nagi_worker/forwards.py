@@ -36,29 +36,29 @@ class Forwards:
         Raises worker.bad_message for a gap or another run's events.
         """
         async with self._lock:
-            following = await self._store.forwarded(run_id)
+            following, size = await self._store.forwarded(run_id)
             fresh = [event for event in events if event["seq"] >= following]
             for expected, event in enumerate(fresh, following):
                 if event["seq"] != expected or event["run_id"] != run_id:
                     raise bad_message(f"forward: event {event['seq']} of {event['run_id']}, {expected} comes next")
             if fresh:
-                await asyncio.to_thread(self._hand_on, run_id, fresh, following, tracking)
-                await self._store.set_forwarded(run_id, following + len(fresh))
+                size = await asyncio.to_thread(self._hand_on, run_id, fresh, size, tracking)
+                await self._store.set_forwarded(run_id, following + len(fresh), size)
             return following + len(fresh)
 
-    def _hand_on(self, run_id: str, events: list[dict[str, Any]], following: int, tracking: dict[str, Any]) -> None:
+    def _hand_on(self, run_id: str, events: list[dict[str, Any]], size: int, tracking: dict[str, Any]) -> int:
+        """Appends events to the first `size` bytes of the run's file. Returns its size."""
         folder = self._folder / run_id
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / TRACKING_FILE, jsontext.dump({"run_id": run_id, "tracking": tracking}))
-        path = folder / EVENTS_FILE
-        # What a killed worker had written without storing how far it was is written again, not twice.
-        lines = path.read_bytes().splitlines(keepends=True)[:following] if path.exists() else []
-        text = "".join(f"{jsontext.dump(event)}\n" for event in events)
-        with path.open("r+b" if path.exists() else "w+b") as file:
-            file.truncate(sum(map(len, lines)))
-            file.seek(0, os.SEEK_END)
-            file.write(text.encode("utf-8"))
+        with (folder / EVENTS_FILE).open("ab") as file:
+            # What a killed worker had written without storing how far it was is written again, not twice.
+            file.truncate(size)
+            file.write("".join(f"{jsontext.dump(event)}\n" for event in events).encode("utf-8"))
+            file.flush()
+            size = os.fstat(file.fileno()).st_size
         self._ensure_process(run_id, folder)
+        return size
 
     def _ensure_process(self, run_id: str, folder: Path) -> None:
         process = self._processes.get(run_id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
 import socket
@@ -17,7 +18,7 @@ import psutil
 
 from nagi_worker import __version__
 
-_GPU_FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu", "compute_cap")
+_GPU_FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu", "compute_cap", "uuid")
 _MIB = 1 << 20
 # From this compute capability on a GPU has bfloat16.
 _BFLOAT16_SINCE = 8.0
@@ -33,6 +34,7 @@ class Gpu:
     used_bytes: int | None
     utilization: float | None
     capability: float | None
+    uuid: str
 
 
 def _number(text: str) -> float | None:
@@ -53,11 +55,21 @@ def parse_gpus(output: str) -> list[Gpu]:
     for line in output.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) == len(_GPU_FIELDS):
-            index, name, total, used, busy, capability = cells
+            index, name, total, used, busy, capability, uuid = cells
             share = _number(busy)
             utilization = None if share is None else min(1.0, max(0.0, share / 100))
-            gpus.append(Gpu(index, name, _scaled(total, _MIB), _scaled(used, _MIB), utilization, _number(capability)))
+            gpus.append(
+                Gpu(index, name, _scaled(total, _MIB), _scaled(used, _MIB), utilization, _number(capability), uuid)
+            )
     return gpus
+
+
+def visible(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
+    """Those that CUDA_VISIBLE_DEVICES leaves to this worker, by numbers or UUIDs; all of them where it is not set."""
+    if wanted is None:
+        return gpus
+    named = [name.strip() for name in wanted.split(",") if name.strip()]
+    return [gpu for gpu in gpus if any(name == gpu.index or gpu.uuid.startswith(name) for name in named)]
 
 
 def torch_has_cuda() -> bool:
@@ -67,7 +79,7 @@ def torch_has_cuda() -> bool:
 
 
 async def read_gpus() -> list[Gpu]:
-    """None without nvidia-smi."""
+    """Those this worker may use; none without nvidia-smi."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -79,7 +91,9 @@ async def read_gpus() -> list[Gpu]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     output, _ = await process.communicate()
-    return parse_gpus(output.decode("utf-8", "replace")) if process.returncode == 0 else []
+    if process.returncode != 0:
+        return []
+    return visible(parse_gpus(output.decode("utf-8", "replace")), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def package_version(name: str) -> str:

@@ -86,7 +86,9 @@ class Worker:
     """Everything behind the connections. `open` before use, `close` after."""
 
     def __init__(self, options: Options) -> None:
-        options.data.mkdir(parents=True, exist_ok=True)
+        if not options.data.exists():
+            # Other users of the machine have no token either.
+            options.data.mkdir(parents=True, mode=0o700)
         self.options = options
         self.data = options.data.resolve()
         self._lock = (self.data / "lock").open("w")

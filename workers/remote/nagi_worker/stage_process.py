@@ -80,6 +80,8 @@ def start(folder: Path, command: list[str], devices: list[str]) -> StageProcess:
     environment = {
         **os.environ,
         RUN_DIR_VARIABLE: str(folder),
+        # nvidia-smi counts by the bus, CUDA by speed unless told otherwise.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(devices),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",

@@ -125,7 +125,7 @@ class StageRun:
             alive = process.is_alive()
             lines, end = await asyncio.to_thread(stage_process.read_events, self.folder, offset)
             if lines:
-                bodies, state = _bodies(lines, state)
+                bodies, state = await asyncio.to_thread(_bodies, lines, state)
                 await self.append(bodies, end)
                 offset = end
             elif not alive:
@@ -140,7 +140,7 @@ class StageRun:
             lines, end = await asyncio.to_thread(stage_process.read_events, self.folder, offset)
             if not lines:
                 return
-            bodies, state = _bodies(lines, state)
+            bodies, state = await asyncio.to_thread(_bodies, lines, state)
             await self.append(bodies, end)
             offset = end
 

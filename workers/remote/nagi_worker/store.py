@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS events (
   run_id TEXT NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (run_id, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS artefacts (id TEXT PRIMARY KEY, record TEXT NOT NULL, created REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS forwards (run_id TEXT PRIMARY KEY, next_seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS forwards (run_id TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, bytes INTEGER NOT NULL);
 """
 
 
@@ -242,17 +242,16 @@ class Store:
 
     # events of browser runs, for the trackers
 
-    async def forwarded(self, run_id: str) -> int:
-        """The number of the next event that has not been forwarded."""
+    async def forwarded(self, run_id: str) -> tuple[int, int]:
+        """The number of the next event that has not been forwarded, and the bytes that those before it take."""
         row = await self._transaction(
-            lambda db: db.execute("SELECT next_seq FROM forwards WHERE run_id = ?", (run_id,)).fetchone()
+            lambda db: db.execute("SELECT next_seq, bytes FROM forwards WHERE run_id = ?", (run_id,)).fetchone()
         )
-        return 0 if row is None else int(row[0])
+        return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
-    async def set_forwarded(self, run_id: str, next_seq: int) -> None:
-        await self._transaction(
-            lambda db: db.execute("INSERT OR REPLACE INTO forwards VALUES (?, ?)", (run_id, next_seq))
-        )
+    async def set_forwarded(self, run_id: str, next_seq: int, size: int) -> None:
+        values = (run_id, next_seq, size)
+        await self._transaction(lambda db: db.execute("INSERT OR REPLACE INTO forwards VALUES (?, ?, ?)", values))
 
 
 _COLUMNS = "record, command, place, events_offset, devices, continues"

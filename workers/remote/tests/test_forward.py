@@ -65,7 +65,8 @@ async def test_what_was_written_but_not_counted_is_not_written_twice(tmp_path: P
         command = {"run_id": "browser-1", "tracking": TRACKING}
         await studio.request("forward", events=events(0, 2), **command)
         # As if the worker had been killed between the file and the count.
-        await worker.store.set_forwarded("browser-1", 1)
+        first = (tmp_path / "forwards" / "browser-1" / "events.jsonl").read_bytes().index(b"\n") + 1
+        await worker.store.set_forwarded("browser-1", 1, first)
         await studio.request("forward", events=events(1, 4), **command)
         assert handed_on(tmp_path) == [0, 1, 2, 3]
 

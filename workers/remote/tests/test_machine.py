@@ -10,8 +10,8 @@ from nagi_worker import machine
 from nagi_worker.errors import NagiError
 from nagi_worker.queue import CPU, DevicePool
 
-NVIDIA_SMI = """0, Tesla T4, 15360, 3, 0, 7.5
-1, Tesla T4, 15360, 14000, 97, 7.5
+NVIDIA_SMI = """0, Tesla T4, 15360, 3, 0, 7.5, GPU-aa11
+1, Tesla T4, 15360, 14000, 97, 7.5, GPU-bb22
 """
 
 
@@ -25,12 +25,24 @@ def test_gpus_as_nvidia_smi_lists_them() -> None:
     assert second.utilization == 0.97
     # A T4 has no bfloat16.
     assert machine.precisions([first, second]) == ["float32", "float16"]
-    assert machine.precisions(machine.parse_gpus("0, H100, 81559, 0, 0, 9.0")) == ["float32", "float16", "bfloat16"]
+    assert machine.precisions(machine.parse_gpus("0, H100, 81559, 0, 0, 9.0, GPU-c")) == [
+        "float32",
+        "float16",
+        "bfloat16",
+    ]
     assert machine.precisions([]) == ["float32", "bfloat16"]
 
 
+def test_gpus_that_are_hidden_from_the_worker_are_left_alone() -> None:
+    gpus = machine.parse_gpus(NVIDIA_SMI)
+    for wanted, left in ((None, ["0", "1"]), ("1", ["1"]), ("GPU-aa", ["0"]), ("", []), ("0, 1", ["0", "1"])):
+        assert [gpu.index for gpu in machine.visible(gpus, wanted)] == left
+
+
 def test_what_nvidia_smi_does_not_know_is_null() -> None:
-    (gpu,) = machine.parse_gpus("0, Graphics Device, [N/A], [N/A], [Not Supported], [N/A]\nNo devices were found\n")
+    (gpu,) = machine.parse_gpus(
+        "0, Graphics Device, [N/A], [N/A], [Not Supported], [N/A], GPU-d\nNo devices were found\n"
+    )
     assert (gpu.memory_bytes, gpu.used_bytes, gpu.utilization, gpu.capability) == (None, None, None, None)
     assert machine.precisions([gpu]) == ["float32", "float16"]
 

@@ -133,7 +133,7 @@ async def test_sft_killed_in_the_middle_goes_on_and_is_merged(tmp_path: Path) ->
         assert resumed[0] >= 5
 
         inputs = {"adapter": cut["id"], "adapter.base": model}
-        await studio.request("start", **command("merge", "merge", inputs, None))
+        await studio.request("start", **command("merge", "merge", inputs, rows))
         await studio.request("subscribe", run_id="merge", since_seq=0)
         merged = await finish(studio, "merge")
         assert merged["kind"] == "model"

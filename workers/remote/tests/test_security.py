@@ -122,6 +122,8 @@ async def test_plain_http_tells_nothing(tmp_path: Path) -> None:
 
 @asynchronous
 async def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+    async with open_worker(tmp_path / "new") as (_, _):
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     async with open_worker(tmp_path) as (worker, _):
         assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
         token = worker.secrets.token
