@@ -83,6 +83,27 @@ def test_paused_and_resumed_is_uninterrupted(
     assert kit.events(straight, "prepared")[0]["total_steps"] == max(kit.metrics_by_step(straight))
 
 
+@pytest.mark.parametrize("name", ["sft", "reward-pairwise-lora", "ppo"])
+def test_half_precision_and_recomputation_change_little(name: str, base: Path, judge: Path, tmp_path: Path) -> None:
+    """The base in bfloat16, what is trained in float32, activations computed twice."""
+    stage = {**STAGES[name], "total_episodes": 4} if name == "ppo" else {**STAGES[name], "max_steps": 3}
+    inputs = {"model": kit.model_input(base), "reward_model": kit.model_input(judge, "reward_model")}
+    plain = kit.write_job(tmp_path / "plain", stage, inputs)
+    launch = {"precision": "bfloat16", "gradient_checkpointing": True}
+    half = kit.write_job(tmp_path / "half", stage, inputs, launch=launch)
+    assert kit.run_here(plain) == FINISHED
+    # In a process of its own: accelerate fixes the precision of a process with its first use.
+    done = kit.run_command([kit.PYTHON, "-m", "nagi_worker.stages", str(half)])
+    assert done.returncode == FINISHED, done.stderr[-3000:]
+    key = "objective/entropy" if name == "ppo" else "loss"
+    for step, metrics in kit.metrics_by_step(plain).items():
+        found = kit.metrics_by_step(half)[step]
+        assert found[key] == pytest.approx(metrics[key], rel=0.05), step
+        assert found["grad_norm"] > 0
+    weights = next((half / "output").glob("*.safetensors"))
+    assert {tensor.dtype for tensor in load_file(weights).values()} == {torch.float32}
+
+
 def test_a_stopped_run_keeps_its_checkpoint_and_a_job_of_other_settings_is_refused(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +213,7 @@ def test_evaluate_writes_the_same_for_the_same_model_and_judges_it(
 
 
 def test_a_reward_model_is_read_by_transformers_and_gives_the_stored_rewards(base: Path, tmp_path: Path) -> None:
-    from nagi_worker.stages.models import Texts
+    from nagi_worker.stages.texts import Texts
 
     folder = kit.write_job(tmp_path / "run", {**kit.REWARD, "peft": kit.LORA}, {"model": kit.model_input(base)})
     assert kit.run_here(folder) == FINISHED

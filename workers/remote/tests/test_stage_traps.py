@@ -14,20 +14,14 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from nagi_worker.errors import NagiError
+from nagi_worker.stages.adapters import add_lora, attach_adapter
 from nagi_worker.stages.data import Document, PackedRow, pack
 from nagi_worker.stages.generate import Decoding, choose, generate, uniforms
 from nagi_worker.stages.job import Input, Job
-from nagi_worker.stages.models import (
-    Texts,
-    add_lora,
-    attach_adapter,
-    check_launch,
-    load_causal,
-    load_reward,
-    start_model,
-)
+from nagi_worker.stages.models import check_launch, load_causal, load_reward, start_model
 from nagi_worker.stages.scoring import RewardModel, positive_label, rewards_of, score_ids
 from nagi_worker.stages.sft import collate
+from nagi_worker.stages.texts import Texts
 
 CPU = torch.device("cpu")
 
@@ -182,6 +176,13 @@ def test_the_score_head_stays_float32_beside_half_precision(base: Path, tmp_path
     assert any("score" in name for name in trained)
     assert {one.dtype for one in trained.values()} == {torch.float32}
     assert adapted.get_base_model().gpt_neox.embed_in.weight.dtype == torch.bfloat16
+
+
+def test_a_reward_model_in_half_precision_says_nearly_the_same(tmp_path: Path) -> None:
+    source = Input(str(kit.write_classifier(tmp_path / "judge", ["reward"])), "reward_model")
+    sentences = ["良い。", "とても良い商品でした。", "だめ"]
+    full = RewardModel(source, torch.float32, CPU).score(sentences)
+    assert RewardModel(source, torch.bfloat16, CPU).score(sentences) == pytest.approx(full, abs=0.05)
 
 
 def test_token_ids_are_those_of_the_file_without_a_forced_normaliser(base: Path, texts: Texts) -> None:

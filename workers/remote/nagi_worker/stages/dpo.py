@@ -15,11 +15,12 @@ from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
 
 from ..errors import NagiError
+from .adapters import train_in_f32
 from .data import draw_pairs, hold_back, job_preferences, job_rows
 from .evaluate import completion_logps
 from .events import Metrics
 from .job import FINISHED, Job
-from .models import Texts, parameter_count, start_model, train_in_f32
+from .models import parameter_count, start_model
 from .policy import Completion
 from .prompts import prompt_of
 from .rng import EpochOrder, stream
@@ -28,6 +29,7 @@ from .saving import finish_output, write_adapter
 from .scoring import pad_texts
 from .sft import processing_of
 from .sharing import allocated_bytes, device_name
+from .texts import Texts
 from .training import (
     Context,
     EpochSampler,

@@ -17,22 +17,13 @@ import torch
 from accelerate import PartialState
 
 from ..errors import NagiError
+from .adapters import attach_adapter
 from .control import PAUSE, STOP
 from .data import job_rows
 from .events import Metrics, plain
 from .generate import Continuation, Decoding
 from .job import FINISHED, PAUSED, STOPPED, Input
-from .models import (
-    DTYPES,
-    Texts,
-    attach_adapter,
-    check_launch,
-    draw_weights,
-    folder_of,
-    load_causal,
-    parameter_count,
-    read_config,
-)
+from .models import DTYPES, check_launch, draw_weights, folder_of, load_causal, parameter_count, read_config
 from .policy import Completion, pad_completions
 from .prompts import draw_prompts, written_text
 from .rl import distinct2
@@ -41,6 +32,7 @@ from .rollout import MEASURED, continue_prompts
 from .saving import finish_output
 from .scoring import RewardModel
 from .sharing import device_name, map_shared
+from .texts import Texts
 from .training import Context, diverged
 
 #: of the last model, in the `samples` event

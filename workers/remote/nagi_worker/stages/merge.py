@@ -13,14 +13,16 @@ import psutil
 import torch
 from accelerate import PartialState
 
+from .adapters import attach_adapter
 from .control import PAUSE, STOP
 from .data import job_rows
 from .events import Metrics
 from .job import FINISHED, PAUSED, STOPPED, Input
 from .merging import merged_causal
-from .models import Texts, attach_adapter, folder_of, load_causal, parameter_count, read_config
+from .models import folder_of, load_causal, parameter_count, read_config
 from .saving import finish_output, write_model
 from .sharing import device_name
+from .texts import Texts
 from .training import Context, diverged
 
 #: validation texts that are compared, and tokens of each (merge-stage.ts)

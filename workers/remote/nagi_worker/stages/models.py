@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
 from huggingface_hub import snapshot_download
-from peft import (
-    LoraConfig,
-    PeftModel,
-    get_peft_model,
-    get_peft_model_state_dict,
-    prepare_model_for_kbit_training,
-    set_peft_model_state_dict,
-)
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, GPTNeoXForCausalLM, GPTNeoXForSequenceClassification, PreTrainedModel
 
 from ..errors import NagiError
+from .adapters import add_lora, attach_adapter
 from .job import Input, Job
-from .rng import LORA_STREAM, Random, stream
+from .rng import stream
+from .texts import Texts
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-#: order of a layer's linears on disk, which is the order in which the studio draws fresh adapters
-LINEARS = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
 #: config.json of a reward model: what transformers has no name for (engine/train/export.ts)
 REWARD_FACTS = "nagi_reward"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 #: drawn with the studio's generator up to this many numbers (Python draws a million in a few seconds), else with torch's
 DRAWN_EXACTLY = 20_000_000
 
@@ -50,61 +37,6 @@ def folder_of(source: Input) -> Path:
         raise NagiError(
             "model.file_missing", f"{source.path} cannot be loaded from the hub: {error}", details
         ) from error
-
-
-class Texts:
-    """Text to token ids and back, exactly as tokenizer.json says.
-
-    transformers' GPTNeoXTokenizer forces an NFC normaliser on files that have none, so `tokenizers` reads the file.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise NagiError(
-                "model.file_missing", f"{folder.name} has no tokenizer.json.", {"file": "tokenizer.json", "found": ""}
-            )
-        self.folder = folder
-        self._tokenizer = Tokenizer.from_file(str(path))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self.eos_id = self._special("eos_token", "<|endoftext|>")
-        # The id 0 is an id like any other: open-calm's end of text.
-        if self.eos_id is None:
-            details = {"file": "tokenizer_config.json", "reason": "names no eos_token that the vocabulary has"}
-            raise NagiError(
-                "model.bad_tokenizer", "tokenizer_config.json names no eos_token that the vocabulary has.", details
-            )
-        self.pad_id = self._special("pad_token", "<|padding|>")
-        #: never the end of text: a classifier reads the last token that is not padding
-        if self.pad_id is None or self.pad_id == self.eos_id:
-            self.pad_id = 1 if self.eos_id == 0 else 0
-
-    def _special(self, field: str, fallback: str) -> int | None:
-        path = self.folder / "tokenizer_config.json"
-        value = json.loads(path.read_text(encoding="utf-8")).get(field) if path.is_file() else None
-        token = value.get("content") if isinstance(value, dict) else value
-        return self._tokenizer.token_to_id(token or fallback)
-
-    def token(self, token_id: int) -> str:
-        return self._tokenizer.id_to_token(token_id)
-
-    def encode(self, text: str) -> list[int]:
-        """Ids without any special token added."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
-
-    def encode_text(self, text: str, max_length: int) -> tuple[list[int], bool]:
-        """At most `max_length` ids, the closing EOS included, and whether the end was cut off."""
-        ids = self.encode(text)
-        return [*ids[: max_length - 1], self.eos_id], len(ids) > max_length - 1
-
-    def decode(self, ids: Iterable[int]) -> str:
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
-
-    def copy_files(self, target: Path) -> None:
-        for name in TOKENIZER_FILES:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, target / name)
 
 
 def read_config(folder: Path) -> Any:
@@ -195,45 +127,18 @@ def _base(source: Input) -> Input:
     return source.base
 
 
-def attach_adapter(model: Any, folder: Path) -> PeftModel:
-    """The model with a stored adapter on it, frozen.
-
-    PEFT passes silently over matrices that find no place, and the studio's name of the output matrix ("embed_out") finds
-    none in transformers 5: so every matrix of the file is looked for. Raises model.file_missing, model.tensor_missing.
-    """
-    file = folder / "adapter_model.safetensors"
-    if not file.is_file() or not (folder / "adapter_config.json").is_file():
-        missing = file.name if not file.is_file() else "adapter_config.json"
-        raise NagiError("model.file_missing", f"{folder.name} has no {missing}.", {"file": missing, "found": ""})
-    config = LoraConfig.from_pretrained(folder)
-    if isinstance(config.target_modules, (list, set)):
-        config.target_modules = {"lm_head" if name == "embed_out" else name for name in config.target_modules}
-    config.inference_mode = True
-    stored = {
-        name.replace("base_model.model.embed_out.", "base_model.model.lm_head."): tensor
-        for name, tensor in load_file(file).items()
-    }
-    adapted = get_peft_model(model, config)
-    places = set(get_peft_model_state_dict(adapted))
-    for name in sorted(places ^ set(stored)):
-        where = (
-            f"{file.name} has no tensor"
-            if name in places
-            else f"{file.name} holds a tensor that has no place in the model,"
-        )
-        message = f"{where} {name}. Take the adapter and the model it was trained on."
-        raise NagiError("model.tensor_missing", message, {"file": file.name, "tensor": name})
-    set_peft_model_state_dict(adapted, stored)
-    return adapted.eval()
-
-
 def load_reward(source: Input, dtype: torch.dtype, num_labels: int | None = None) -> Any:
     """A text classifier of one or two labels. @param num_labels None: as config.json says"""
     options = {} if num_labels is None else {"num_labels": num_labels}
     model = _load(GPTNeoXForSequenceClassification, folder_of(source), dtype, **options)
-    # PEFT and half precision leave the head beside f32 adapters: it is small, and f32.
+    # PEFT and half precision leave the head beside f32 adapters: it is small, and f32; so is what it reads.
     model.score = model.score.float()
+    model.score.register_forward_pre_hook(_in_own_type)
     return model
+
+
+def _in_own_type(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (inputs[0].to(module.weight.dtype),)
 
 
 # Fresh weights: the studio's numbers
@@ -288,62 +193,6 @@ def _disk_order(model: Any) -> list[tuple[str, nn.Parameter]]:
     )
 
 
-def add_lora(
-    model: Any, peft: dict[str, Any], seed: int, *, score: bool = False, checkpointing: bool = False
-) -> PeftModel:
-    """The model with the studio's fresh adapter on it.
-
-    Raises config.invalid {path: peft.target_modules} for a target that names nothing: PEFT is silent about it.
-    @param score whether a score head is trained as a whole beside it
-    """
-    if getattr(model, "quantization_method", None) is not None:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
-    # transformers 5 calls the output matrix lm_head; on disk and in the studio it is embed_out.
-    targets = ["lm_head" if target == "embed_out" else target for target in peft["target_modules"]]
-    config = LoraConfig(
-        r=peft["r"],
-        lora_alpha=peft["lora_alpha"],
-        lora_dropout=peft["lora_dropout"],
-        target_modules=targets,
-        bias="none",
-        task_type="SEQ_CLS" if score else "CAUSAL_LM",
-        modules_to_save=["score"] if score else None,
-    )
-    try:
-        adapted = get_peft_model(model, config)
-    except ValueError as error:
-        raise _no_target(", ".join(peft["target_modules"]), str(error)) from error
-    matrices = {name: one for name, one in adapted.named_parameters() if ".lora_A." in name}
-    for asked, target in zip(peft["target_modules"], targets, strict=True):
-        if not any(f".{target}.lora_A." in name for name in matrices):
-            raise _no_target(asked, "matches no linear of this model")
-    random = Random.seeded(seed, LORA_STREAM)
-    for _, matrix in sorted(matrices.items(), key=lambda item: _lora_place(item[0])):
-        bound = matrix.shape[1] ** -0.5
-        values = [bound * (2 * random.uniform() - 1) for _ in range(matrix.numel())]
-        matrix.data = torch.tensor(values, dtype=torch.float32).reshape(matrix.shape).to(matrix.device)
-    train_in_f32(adapted)
-    return adapted
-
-
-def train_in_f32(model: nn.Module) -> None:
-    """Adapters and heads in float32, whatever the base is in (trl casts those of quantized models to bfloat16)."""
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-
-
-def _lora_place(name: str) -> tuple[int, int]:
-    layer = re.search(r"layers\.(\d+)\.[a-z_]+\.(\w+)\.lora_A", name)
-    return (int(layer[1]), LINEARS.index(layer[2])) if layer else (10**9, 0)
-
-
-def _no_target(target: str, problem: str) -> NagiError:
-    allowed = ", ".join([*LINEARS, "embed_out"])
-    details = {"file": "config", "path": "peft.target_modules", "problem": problem, "allowed": allowed}
-    return NagiError("config.invalid", f"peft.target_modules: {target} {problem}. Take some of {allowed}.", details)
-
-
 def start_model(job: Job, head: str, num_labels: int = 1) -> tuple[Any, Texts]:
     """What a stage with one model trains: loaded or drawn, on its device, in the launch's type, with the adapter of `peft`.
 
@@ -389,6 +238,7 @@ def _classifier_of(causal: Any, num_labels: int) -> Any:
     causal.config.num_labels = num_labels
     model = GPTNeoXForSequenceClassification(causal.config)
     model.gpt_neox = causal.gpt_neox
+    model.score.register_forward_pre_hook(_in_own_type)
     return model
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .models import Texts
 from .rng import Random
+from .texts import Texts
 
 
 @dataclass(frozen=True)

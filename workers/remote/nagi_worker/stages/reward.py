@@ -17,11 +17,12 @@ from .events import Metrics
 from .figures import Scored, best_threshold, calibration, evaluation_metrics, fit_baselines, pair_figures
 from .job import FINISHED, Job
 from .merging import merged_state
-from .models import Texts, parameter_count, start_model
+from .models import parameter_count, start_model
 from .rng import BatchCursor, EpochOrder, stream
 from .saving import finish_output, write_reward_model
 from .scoring import pad_texts, rewards_of, score_ids
 from .sharing import allocated_bytes, device_name
+from .texts import Texts
 from .training import (
     Context,
     EpochSampler,

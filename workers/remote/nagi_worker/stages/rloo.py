@@ -16,9 +16,10 @@ from datasets import Dataset
 from trl import RLOOConfig, RLOOTrainer
 
 from ..errors import NagiError
+from .adapters import train_in_f32
 from .events import Metrics
 from .job import FINISHED, Job
-from .models import DTYPES, Texts, parameter_count, start_model, train_in_f32
+from .models import DTYPES, parameter_count, start_model
 from .policy import Policy
 from .ppo import PpoPrompts, read_prompts, refuse_sharded, refuse_too_long
 from .rng import seed_of
@@ -27,6 +28,7 @@ from .saving import finish_output, write_adapter
 from .scoring import RewardModel
 from .sft import processing_of
 from .sharing import allocated_bytes, device_name
+from .texts import Texts
 from .training import Context, StageCallback, StageTrainerMixin, diverged, summary, train, training_arguments
 
 #: continuations of a prompt that are held against each other: the largest of these that divides a minibatch

@@ -13,7 +13,6 @@ import torch
 
 from .events import Metrics
 from .generate import Continuation, Decoding, generate, uniforms
-from .models import Texts
 from .policy import Completion, Policy, pad_completions
 from .prompts import Prompt, written_text
 from .rl import (
@@ -30,6 +29,7 @@ from .rl import (
 )
 from .scoring import RewardModel
 from .sharing import map_shared
+from .texts import Texts
 
 Tensor = torch.Tensor
 #: texts that are continued, and texts that are measured, at a time on one rank

@@ -107,7 +107,7 @@ def as_nagi(error: BaseException) -> dict[str, object]:
     if isinstance(error, torch.OutOfMemoryError):
         text = str(error)[:300]
         message = f"The worker's GPU memory is full: {text} Choose smaller batches, 8bit or 4bit, or more GPUs."
-        return NagiError("gpu.out_of_memory", message, {"what": "the stage", "message": text}).to_data()
+        return NagiError("gpu.out_of_memory", message, {"what": "the stage", "needed": text}).to_data()
     if is_disk_full(error):
         return disk_full("the stage's files", 0, None).to_data()
     return to_error_data(error)

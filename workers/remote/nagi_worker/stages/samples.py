@@ -8,9 +8,9 @@ from typing import Any
 from accelerate import PartialState
 
 from .generate import Decoding, generate, uniforms
-from .models import Texts
 from .prompts import Prompt, draw_prompts, written_text
 from .rng import stream
+from .texts import Texts
 from .training import Context
 
 #: enough for a reader to see, few enough not to hold an evaluation up

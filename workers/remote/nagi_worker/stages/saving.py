@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from ..errors import NagiError
 from .events import Metrics, plain
 from .job import Job, replaced_folder, write_json
-from .models import REWARD_FACTS, Texts
+from .models import REWARD_FACTS
+from .texts import Texts
 
 SHARD = "2GB"
 

@@ -15,8 +15,9 @@ import torch
 
 from ..errors import NagiError
 from .job import Input
-from .models import REWARD_FACTS, Texts, folder_of, load_reward, read_config
+from .models import REWARD_FACTS, folder_of, load_reward, read_config
 from .sharing import map_alone, map_shared
+from .texts import Texts
 
 #: texts a forward pass
 BATCH = 32

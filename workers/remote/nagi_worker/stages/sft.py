@@ -15,14 +15,16 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from ..errors import NagiError
+from .adapters import train_in_f32
 from .data import Document, PackedRow, Row, job_rows, pack, parse_template, truncate
 from .events import Metrics
 from .job import FINISHED, Job
-from .models import Texts, parameter_count, start_model, train_in_f32
+from .models import parameter_count, start_model
 from .rng import EpochOrder, stream
 from .samples import TextSamples
 from .saving import finish_output, write_adapter, write_model
 from .sharing import allocated_bytes, device_name, map_shared
+from .texts import Texts
 from .training import (
     Context,
     EpochSampler,
