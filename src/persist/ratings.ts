@@ -172,11 +172,20 @@ async function safely<T>(action: () => Promise<T>): Promise<T> {
 }
 
 async function quota(cause: unknown): Promise<NagiError> {
-  const { usage = 0, quota: granted = 0 } = await navigator.storage.estimate().catch(() => ({ usage: 0, quota: 0 }));
   return new NagiError(
     "storage.quota",
-    "The browser's storage is full: the vote was not kept. Delete runs or artefacts you no longer need and vote again.",
-    { needed: null, available: Math.max(0, granted - usage) },
+    "The browser's storage is full: nothing of it was kept. Delete runs or artefacts you no longer need and try again.",
+    { needed: null, available: await free() },
     { cause },
   );
+}
+
+/** Bytes; null where the browser does not say (it does not on a page without TLS). */
+async function free(): Promise<number | null> {
+  try {
+    const { usage = 0, quota: granted = 0 } = await navigator.storage.estimate();
+    return Math.max(0, granted - usage);
+  } catch {
+    return null;
+  }
 }
