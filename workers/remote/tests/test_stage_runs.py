@@ -166,6 +166,15 @@ def test_merge_folds_the_adapter_in(base: Path, adapter: Path, tmp_path: Path) -
     assert json.loads((folder / "output.json").read_text(encoding="utf-8"))["kind"] == "model"
 
 
+def test_a_merge_without_rows_compares_nothing(base: Path, adapter: Path, tmp_path: Path) -> None:
+    inputs = {"adapter": kit.model_input(adapter / "output", "adapter", base)}
+    folder = kit.write_job(tmp_path / "run", kit.MERGE, inputs, rows={"train": 2})
+    assert kit.run_here(folder) == FINISHED
+    check_events(folder)
+    assert kit.events(folder, "result")[0]["metrics"] == {"texts": 0, "tokens": 0}
+    assert (folder / "output" / "model.safetensors").is_file()
+
+
 def test_a_merge_of_a_half_precision_model_sums_in_full_precision_and_is_sharded(
     adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

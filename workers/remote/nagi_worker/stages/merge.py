@@ -55,7 +55,8 @@ def run_merge(context: Context) -> int:
     source = job.input("adapter")
     base = source.base or source
     texts = Texts(folder_of(base))
-    rows = job_rows(job, "validation", both_labels=False)[:TEXTS]
+    # Without rows nothing is compared.
+    rows = job_rows(job, "validation", both_labels=False)[:TEXTS] if job.data.get("validation") else []
     width = min(TOKENS, merged.config.max_position_embeddings)
     ids = [texts.encode_text(row.sentence, width)[0] for row in rows]
     context.events.emit(
@@ -73,9 +74,12 @@ def run_merge(context: Context) -> int:
         write_model(merged, texts, staged)
     del merged
     PartialState().wait_for_everyone()
-    metrics = {"texts": len(ids), "tokens": sum(len(one) for one in ids), **compare(source, base, staged, ids)}
-    if not metrics["logits_max_deviation"] >= 0:
-        raise diverged(context.events, 0, "logits")
+    metrics: Metrics = {"texts": len(ids), "tokens": sum(len(one) for one in ids)}
+    if ids:
+        figures = compare(source, base, staged, ids)
+        if not figures["logits_max_deviation"] >= 0:
+            raise diverged(context.events, 0, "logits")
+        metrics |= figures
     finish_output(job, "model", lambda folder: _move(staged, folder), metrics)
     context.events.emit("result", step=1, metrics=metrics, calibration=[], samples=[], notes=[])
     return FINISHED
@@ -87,7 +91,7 @@ def _move(staged: Path, folder: Path) -> None:
     staged.rmdir()
 
 
-def compare(adapter: Input, base: Input, merged: Path, ids: Sequence[Sequence[int]]) -> Metrics:
+def compare(adapter: Input, base: Input, merged: Path, ids: Sequence[Sequence[int]]) -> dict[str, float]:
     """What folding in changed (rounding to the stored type included), and what the adapter does at all."""
     dtype = compute_type(folder_of(base))
     device = PartialState().device
