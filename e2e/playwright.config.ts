@@ -16,7 +16,7 @@ const QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-com
 const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
 
 /** Journeys that need no WebGPU, in a browser that has none. */
-const NO_WEBGPU = ["no-webgpu.spec.ts", "rating.spec.ts"];
+const NO_WEBGPU = ["no-webgpu.spec.ts", "rating-local.spec.ts", "rating.spec.ts", "relay.spec.ts"];
 
 const launch = (args: readonly string[]) => ({
   executablePath: process.env.NAGI_CHROMIUM || "/usr/bin/chromium",

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const remote = join(root, "workers", "remote");
+export const remote = join(root, "workers", "remote");
 
-function command(args: readonly string[]): [string, string[]] {
+/** Program and arguments of nagi-worker; PYTHONPATH must name its folder. */
+export function command(args: readonly string[]): [string, string[]] {
   const python = process.env.NAGI_TEST_PYTHON;
   if (python) return [python, ["-m", "nagi_worker.cli", ...args]];
   return [process.execPath, [join(root, ".ci", "worker.mjs"), ...args]];
