@@ -18,6 +18,7 @@ from nagi_worker.wire import (
     CLOSE_SCHEMA,
     CLOSE_UNAUTHORIZED,
     HELLO_SECONDS,
+    MAX_FRAME_BYTES,
     bad_message,
     decode_binary,
     wire_schema,
@@ -143,7 +144,7 @@ class Connection:
         if isinstance(result, bytes):
             await self._channel.send(result)
         else:
-            await self._send({"type": "response", "request_id": self.request_id, "ok": True, "result": result})
+            await self._send_result(result)
         for follow_up in self._after:
             follow_up()
 
@@ -163,6 +164,17 @@ class Connection:
             raise bad_message("hello was said before")
         command = message["command"]
         return await HANDLERS[command["name"]](self._worker, self, command)
+
+    async def _send_result(self, result: Any) -> None:
+        text = jsontext.dump({"type": "response", "request_id": self.request_id, "ok": True, "result": result})
+        size = len(text.encode("utf-8"))
+        if size > MAX_FRAME_BYTES:
+            # A relay would end the whole link over it.
+            details = {"bytes": size, "allowed": MAX_FRAME_BYTES}
+            error = NagiError("worker.too_large", f"The answer has {size} bytes. Delete what is not needed.", details)
+            await self._send({"type": "response", "request_id": self.request_id, "ok": False, "error": error.to_data()})
+            return
+        await self._channel.send(text)
 
     def after_answer(self, follow_up: Callable[[], None]) -> None:
         """Called once the answer to the current request was sent."""

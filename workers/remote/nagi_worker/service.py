@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from nagi_worker.store import Store
 GIB = 1 << 30
 DEFAULT_MAX_UPLOAD = 64 * GIB
 _SECRETS = "secrets.json"
+_USE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Worker:
         self._runs: Runs | None = None
         self.join_code: Callable[[], dict[str, Any]] | None = None
         self.gpus: list[machine.Gpu] = []
+        self._looking = asyncio.Lock()
+        self._use: tuple[float, dict[str, Any] | None] = (0.0, None)
 
     def _own_folder(self) -> None:
         try:
@@ -145,10 +149,19 @@ class Worker:
         secret = self.secrets.worker_id
         return machine.describe(secret, self.options.name, self.gpus, self.data, self.options.max_upload)
 
+    async def _usage(self) -> dict[str, Any]:
+        """As it was a second ago at most, however many ask."""
+        async with self._looking:
+            looked, use = self._use
+            if use is None or time.monotonic() - looked > _USE_SECONDS:
+                gpus = await machine.read_gpus() if self.gpus else []
+                use = await asyncio.to_thread(machine.usage, gpus, self.data)
+                self._use = (time.monotonic(), use)
+        return use
+
     async def status(self) -> dict[str, Any]:
         """`$defs/status`."""
-        gpus = await machine.read_gpus() if self.gpus else []
-        use = await asyncio.to_thread(machine.usage, gpus, self.data)
+        use = await self._usage()
         stored = await self.store.runs()
         queue = [run.record["run_id"] for run in stored if run.record["state"] == "queued"]
         running = [

@@ -76,6 +76,7 @@ class Stage:
 
     def run(self) -> None:
         step = self.restore()
+        print(f"GPUs: {os.environ['CUDA_VISIBLE_DEVICES']}", flush=True)
         self.write(
             "prepared",
             total_steps=self.total,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from worker_kit import LAUNCH, WorkerError, asynchronous, open_gate, open_studio, open_worker, start
 
 from nagi_worker import machine
 from nagi_worker.errors import NagiError
@@ -81,3 +83,50 @@ def test_devices_of_a_stage_that_was_found_running_are_taken() -> None:
     pool.claim(["1"])
     assert pool.take(launch(1)) == ["0"]
     assert pool.take(launch(1)) is None
+
+
+@asynchronous
+async def test_runs_work_side_by_side_on_gpus_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gpus() -> list[machine.Gpu]:
+        return machine.parse_gpus(NVIDIA_SMI)
+
+    monkeypatch.setattr(machine, "read_gpus", gpus)
+    monkeypatch.setattr(machine, "torch_has_cuda", lambda: True)
+    async with open_worker(tmp_path) as (worker, url), open_studio(url, worker.secrets.token) as studio:
+        assert [device["name"] for device in studio.welcome["worker"]["devices"]] == ["Tesla T4", "Tesla T4"]
+        both = {**LAUNCH, "launcher": "accelerate", "num_processes": 2}
+        for run_id, chosen in (("a", LAUNCH), ("b", LAUNCH), ("both", both), ("d", LAUNCH)):
+            await start(studio, run_id, "gated", steps=2, launch=chosen)
+        await studio.until_state("a", "running")
+        await studio.until_state("b", "running")
+        status = await studio.request("status")
+        assert status["running"] == [{"run_id": "a", "devices": ["0"]}, {"run_id": "b", "devices": ["1"]}]
+        # "d" would fit sooner, but nobody is overtaken: the large run gets its turn.
+        assert status["queue"] == ["both", "d"]
+        assert [device["memory_used_bytes"] for device in status["devices"]] == [3 << 20, 14000 << 20]
+        open_gate(tmp_path, "a", 2)
+        await studio.until_state("a", "finished")
+        assert (await studio.request("status"))["queue"] == ["both", "d"]
+        for run_id in ("b", "both", "d"):
+            open_gate(tmp_path, run_id, 2)
+        await studio.until_state("d", "finished")
+        for run_id, used in (("a", "0"), ("b", "1"), ("both", "0,1"), ("d", "0")):
+            assert f"GPUs: {used}\n" in (await studio.request("logs", run_id=run_id, offset=0))["text"]
+        three = {**both, "num_processes": 3}
+        with pytest.raises(WorkerError) as caught:
+            await start(studio, "too-many", launch=three)
+        assert caught.value.code == "config.invalid"
+
+
+@asynchronous
+async def test_an_answer_too_large_for_a_frame_is_said(tmp_path: Path) -> None:
+    async with open_worker(tmp_path) as (worker, url), open_studio(url, worker.secrets.token) as studio:
+        await start(studio, "run-1", steps=2)
+        await studio.until_state("run-1", "finished")
+        (artefact,) = await studio.request("list_artefacts")
+        for number in range(4000):
+            await worker.store.add_artefact({**artefact, "id": f"{number:064x}", "name": "長" * 200})
+        with pytest.raises(WorkerError) as caught:
+            await studio.request("list_artefacts")
+        assert caught.value.code == "worker.too_large"
+        assert len(await studio.request("list_runs")) == 1
