@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import signal
 import subprocess
@@ -278,10 +277,12 @@ async def _pragma(worker: Any, text: str) -> int:
 
 
 @asynchronous
-async def test_two_hellos_at_once_and_a_silent_guest(tmp_path: Path) -> None:
-    """A connection that says nothing holds nobody up."""
-    async with open_worker(tmp_path) as (worker, url), connect(url, proxy=None) as silent:
-        async with open_studio(url, worker.secrets.token) as studio:
+async def test_a_silent_guest_is_shown_out_and_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_worker(tmp_path) as (worker, url):
+        async with connect(url, proxy=None) as silent, open_studio(url, worker.secrets.token) as studio:
             assert await studio.request("list_artefacts") == []
-        assert silent.close_code is None
-        await silent.send(json.dumps({"type": "hello"}))
+            assert silent.close_code is None
+        monkeypatch.setattr("nagi_worker.connection.HELLO_SECONDS", 0.05)
+        async with connect(url, proxy=None) as silent:
+            await silent.wait_closed()
+            assert silent.close_code == 4401
