@@ -19,7 +19,7 @@ from nagi_worker.stages import rl
 from nagi_worker.stages.policy import Completion, Policy
 from nagi_worker.stages.ppo_update import Learner, micro_batches, minibatches, update_policy
 from nagi_worker.stages.rng import Random
-from nagi_worker.stages.rollout import ScoredTexts, Tools, weigh
+from nagi_worker.stages.rollout import Rollout, ScoredTexts, Tools, weigh
 
 GOLDEN = REPOSITORY / "workers" / "engine" / "golden"
 NUMBERS = json.loads((GOLDEN / "rl.json").read_text(encoding="utf-8"))
@@ -168,6 +168,43 @@ def test_whole_updates_are_the_golden_ones(micro_batch: int, monkeypatch: pytest
     for name, parameter in policy.trained().items():
         expected = tensors[f"ppo.after.{name}"].double()
         assert torch.allclose(parameter.detach(), expected, rtol=1e-4, atol=1e-6), name
+
+
+class Overflowing:
+    """An optimizer whose step may have been left out, as accelerate's says."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], skipped: bool) -> None:
+        self.parameters, self.step_was_skipped = parameters, skipped
+        self.param_groups: list[dict[str, Any]] = [{}]
+
+    def step(self) -> None:
+        """Nothing: the gradient is not finite."""
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+@pytest.mark.parametrize("skipped", [True, False])
+def test_a_step_that_float16_leaves_out_is_no_divergence(skipped: bool) -> None:
+    """GradScaler begins with a scale that overflows: such steps are skipped, the next ones are taken."""
+    golden, policy = NUMBERS["ppo"], golden_policy()
+    completions = [Completion(ids, prompt) for ids, prompt in zip(golden["ids"], golden["prompts"], strict=True)]
+    starts = rl.starts_of([len(one.chosen) for one in completions])
+    keys = ("logprobs", "values", "returns", "advantages")
+    zeros = {key: torch.zeros(starts[-1], dtype=torch.float64) for key in keys}
+    texts = ScoredTexts(completions, torch.zeros(len(completions)), [True] * len(completions), [])
+    rollout = Rollout(texts, starts, zeros, 0.0, rl.Moments(), {})
+    stage = {**golden, "num_mini_batches": 1, "max_grad_norm": 1}
+    parameters = list(policy.trained().values())
+    parameters[0].register_hook(lambda gradient: gradient * float("inf"))
+    learner = Learner(Accelerator(cpu=True), policy, Overflowing(parameters, skipped), parameters, 1)
+    rules = {"learning_rate": 0.1, "seed": 1, "diverged": ValueError}
+    if skipped:
+        assert update_policy(learner, rollout, stage, **rules).grad_norm is None
+    else:
+        with pytest.raises(ValueError, match="grad_norm"):
+            update_policy(learner, rollout, stage, **rules)
 
 
 def test_minibatches_hold_every_text_once_and_micro_batches_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:

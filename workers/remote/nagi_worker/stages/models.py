@@ -226,7 +226,7 @@ def start_model(job: Job, head: str, num_labels: int = 1) -> tuple[Any, Texts]:
 
 def check_vocabulary(texts: Texts, config: Any) -> None:
     """Raises model.bad_tokenizer where the tokenizer has ids that the model has not."""
-    if max(texts.eos_id, texts.pad_id) < config.vocab_size:
+    if max(texts.vocabulary - 1, texts.eos_id, texts.pad_id) < config.vocab_size:
         return
     message = (
         f"tokenizer.json has ids beyond the model's vocabulary of {config.vocab_size}. Take both of the same model."

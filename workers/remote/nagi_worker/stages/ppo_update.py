@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ MICRO_BATCH_TOKENS = 4096
 class UpdateResult:
     #: one a minibatch, in order
     stats: list[dict[str, float]]
-    #: mean over the minibatches, before clipping
-    grad_norm: float
+    #: mean over the minibatches, before clipping; None where all steps were left out
+    grad_norm: float | None
     #: tokens trained on, prompts and repetitions included
     tokens: int
 
@@ -85,16 +86,16 @@ def update_policy(
     for epoch in range(stage["num_ppo_epochs"]):
         for texts in minibatches(len(completions), stage["num_mini_batches"], Random.seeded(seed, epoch)):
             one, norm = _step(learner, rollout, texts, stage)
-            for metric, value in (
-                ("loss", one["policy_loss"] + stage["vf_coef"] * one["value_loss"]),
-                ("grad_norm", norm),
-            ):
-                if not value - value == 0:  # NaN and infinities
-                    raise diverged(metric)
+            if not math.isfinite(one["policy_loss"] + stage["vf_coef"] * one["value_loss"]):
+                raise diverged("loss")
+            # float16: where the scaled gradient overflows the step is left out and the scale halved.
+            if not getattr(learner.optimizer, "step_was_skipped", False):
+                if not math.isfinite(norm):
+                    raise diverged("grad_norm")
+                norms.append(norm)
             stats.append(one)
-            norms.append(norm)
             tokens += sum(len(completions[text].ids) for text in texts)
-    return UpdateResult(stats, sum(norms) / len(norms), tokens)
+    return UpdateResult(stats, sum(norms) / len(norms) if norms else None, tokens)
 
 
 def _step(

@@ -48,6 +48,11 @@ class Texts:
         token = value.get("content") if isinstance(value, dict) else value
         return self._tokenizer.token_to_id(token or fallback)
 
+    @property
+    def vocabulary(self) -> int:
+        """One more than the highest id."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
     def token(self, token_id: int) -> str:
         return self._tokenizer.id_to_token(token_id)
 
