@@ -87,7 +87,8 @@ async function importInputs(page: Page): Promise<void> {
 }
 
 async function choose(page: Page, label: string, option: RegExp): Promise<void> {
-  await page.getByRole("combobox", { name: label, exact: true }).click();
+  // A stage's own model is called as the pipeline's is, which stands first.
+  await page.getByRole("combobox", { name: label, exact: true }).first().click();
   await page.getByRole("option", { name: option }).click();
 }
 

@@ -80,11 +80,10 @@ class Push {
     return record.id;
   }
 
-  async data({ config, stage: stageId }: Pick<RunRecord, "config" | "stage">): Promise<RemoteData | null> {
+  async data({ config, stage: stageId }: Pick<RunRecord, "config" | "stage">): Promise<RemoteData> {
     const stage = stageOf({ config, stage: stageId });
     const { train, validation, test } = dataOf(config, stage);
     const pairs = pairsOf(stage);
-    if (stage.stage === "merge") return null;
     return {
       train: await this.#rows(train),
       validation: await this.#rows(validation),
