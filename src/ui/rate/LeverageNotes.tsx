@@ -56,7 +56,13 @@ export function LeverageNotes({ figures }: { readonly figures: PairFigures }) {
       </Text>
       <Table.ScrollContainer
         minWidth={460}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("verdicts.leverage") } }}
+        scrollAreaProps={{
+          viewportProps: {
+            tabIndex: 0,
+            role: "region",
+            "aria-label": t("verdicts.scrolled", { name: t("verdicts.leverage") }),
+          },
+        }}
       >
         <Table className="ng-numeric" aria-label={t("verdicts.leverage")}>
           <Table.Thead>

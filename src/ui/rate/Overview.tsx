@@ -90,7 +90,13 @@ function Pairs({ rating, figures }: { readonly rating: Rating; readonly figures:
     <Section title={t("verdicts.pairs")} help={t("verdicts.pairs_help")}>
       <Table.ScrollContainer
         minWidth={420}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("verdicts.pairs") } }}
+        scrollAreaProps={{
+          viewportProps: {
+            tabIndex: 0,
+            role: "region",
+            "aria-label": t("verdicts.scrolled", { name: t("verdicts.pairs") }),
+          },
+        }}
       >
         <Table className="ng-numeric ng-matrix" aria-label={t("verdicts.pairs")}>
           <Table.Thead>

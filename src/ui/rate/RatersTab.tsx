@@ -60,7 +60,13 @@ function Raters({ rating, figures }: { readonly rating: Rating; readonly figures
     <>
       <Table.ScrollContainer
         minWidth={700}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "group", "aria-label": t("raters.title") } }}
+        scrollAreaProps={{
+          viewportProps: {
+            tabIndex: 0,
+            role: "group",
+            "aria-label": t("verdicts.scrolled", { name: t("raters.title") }),
+          },
+        }}
       >
         <Table className="ng-numeric" aria-label={t("raters.title")}>
           <Table.Thead>
