@@ -8,9 +8,9 @@ import { Folder } from "../engine/io/opfs";
 import { MapSource } from "../engine/io/source";
 import { ArtefactStore } from "./artefact-store";
 import { EventHub } from "./event-hub";
+import { runLock } from "./run-session";
 import { Runs } from "./runs";
 import { codeOf, Gate, MemoryLocks, STEPS, scriptedStage, until } from "./scripted";
-import { runLock } from "./run-session";
 import type { SessionTools } from "./session";
 
 let directory: MemoryDirectory;
@@ -274,6 +274,16 @@ describe("tabs", () => {
     await until(() => two.events.some((event) => event.type === "state" && event.state === "finished"));
     expect(seqs(two.events)).toEqual(two.events.map((_, i) => i));
     expect(steps(two.events).slice(8, 10)).toEqual([6, 7]);
+  });
+
+  it("that were killed leave a paused run for all who ask at once", async () => {
+    const one = tab({ train: stageThatHangsAt(8) });
+    const { run_id } = await one.runs.start(DEFAULT_RUN);
+    await stepReached(one.runs, run_id, 8);
+    kill();
+    const two = tab();
+    for (const [listed] of await Promise.all([two.runs.list(), two.runs.list(), two.runs.list()]))
+      expect(listed).toMatchObject({ run_id, state: "paused", error: { code: "run.interrupted" } });
   });
 
   it("that died while a run was made leave nothing", async () => {

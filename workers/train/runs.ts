@@ -18,6 +18,8 @@ export class Runs {
   readonly #watched = new Set<string>();
   /** Of runs whose end did not fit on the disk. */
   readonly #leftovers = new Map<string, Leftover>();
+  /** Answers of `#listed` that are on their way, by run. */
+  readonly #looking = new Map<string, Promise<RunRecord | null>>();
 
   /**
    * @param folder holds one folder a run
@@ -218,7 +220,16 @@ export class Runs {
     return sizes;
   }
 
-  async #listed(runId: string): Promise<RunRecord | null> {
+  /** Asked several times at once, it looks once: whoever finds the lock held by the recovery would call the run alive. */
+  #listed(runId: string): Promise<RunRecord | null> {
+    const asked = this.#looking.get(runId);
+    if (asked !== undefined) return asked;
+    const looking = this.#look(runId).finally(() => this.#looking.delete(runId));
+    this.#looking.set(runId, looking);
+    return looking;
+  }
+
+  async #look(runId: string): Promise<RunRecord | null> {
     const live = this.#sessions.get(runId);
     if (live !== undefined) return live.record;
     const leftover = this.#leftovers.get(runId);
