@@ -31,6 +31,7 @@ const SCREENS = [
   "/reward/new",
   "/runs",
   "/data",
+  "/workers",
   "/settings",
   "/webgpu",
 ];

@@ -96,7 +96,7 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
             size="md"
             leftSection={<IconPlayerPlay size={17} aria-hidden />}
             loading={busy}
-            disabled={checked.config === null || (webgpu !== "available" && webgpu !== "unknown")}
+            disabled={checked.config === null || (!places.elsewhere && webgpu !== "available" && webgpu !== "unknown")}
             onClick={() => void start()}
           >
             {t(places.misfits ? "workers.start_anyway" : "pipeline.run_all")}

@@ -17,6 +17,8 @@ export interface Places {
   /** Of the stages that are there. */
   readonly all: StagePlaces;
   of(stage: string): StagePlacing;
+  /** Every stage runs on a worker: this browser needs no GPU. */
+  readonly elsewhere: boolean;
   /** Some stage is known not to fit; asked again, it runs nevertheless. */
   readonly misfits: boolean;
   /**
@@ -42,6 +44,7 @@ export function usePlaces(config: RunConfig | null, initial: StagePlaces | undef
   const results = Object.keys(all).map((id) => asked[id]);
   return {
     all,
+    elsewhere: config?.stages.every(({ id }) => all[id]?.at === "worker") ?? false,
     misfits: results.some((result) => result?.fits === false),
     of: (stage) => ({
       place: placeOf(stage),

@@ -11,7 +11,10 @@ import "./workers.css";
 
 const COMMANDS = [
   { key: "command_here", text: "npm run worker" },
-  { key: "command_anywhere", text: "ssh -L 8471:localhost:8471 HOST\npip install ./workers/remote && nagi-worker serve" },
+  {
+    key: "command_anywhere",
+    text: "ssh -L 8471:localhost:8471 HOST\npip install ./workers/remote && nagi-worker serve",
+  },
   { key: "command_relay", text: "!pip install ./workers/remote\n!nagi-worker join wss://RELAY" },
 ] as const;
 
@@ -22,14 +25,10 @@ export function WorkersPage() {
   return (
     <Page title={t("workers.title")} lead={t("workers.lead")}>
       {loadError !== null && <ErrorPanel error={loadError} />}
-      {workers.length > 0 && (
-        <div className="ng-workers">
-          {workers.map((worker) => (
-            <WorkerCard key={worker.id} worker={worker} />
-          ))}
-        </div>
-      )}
       <div className="ng-workers">
+        {workers.map((worker) => (
+          <WorkerCard key={worker.id} worker={worker} />
+        ))}
         <AddWorker />
         <Section title={t(loaded && workers.length === 0 ? "workers.none_title" : "workers.how")}>
           <Text size="sm">{t("workers.none")}</Text>
