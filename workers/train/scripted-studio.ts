@@ -7,10 +7,17 @@ import { MapSource } from "../engine/io/source";
 import { ArtefactStore } from "./artefact-store";
 import { EventHub } from "./event-hub";
 import { Pipelines } from "./pipelines";
+import { Remotes } from "./remote/remotes";
+import { pullFiles } from "./remote/results";
+import { dialWithin, ScriptedWorker, TOKEN } from "./remote/scripted-worker";
+import { RemoteSide } from "./remote/side";
+import type { Dial } from "./remote/wire";
 import { Runs } from "./runs";
 import { MemoryLocks, until } from "./scripted";
 import type { SessionTools } from "./session";
 import { StudioShelf } from "./shelf";
+
+const ROWS = '{"sentence": "良い", "label": "positive"}\n{"sentence": "悪い", "label": "negative"}\n';
 
 export class ScriptedStudio {
   readonly root = new MemoryDirectory("");
@@ -18,21 +25,37 @@ export class ScriptedStudio {
   /** Stages that were trained, in order: "sft", "sft again" where it was resumed. */
   readonly trained: string[] = [];
 
-  /** @param through what the tab's file operations go through, by default the disk itself */
+  /**
+   * @param through what the tab's file operations go through, by default the disk itself
+   * @param worker one that the tab knows, under the id "w"
+   */
   async tab(
     train: SessionTools["train"],
     through: (root: MemoryDirectory) => DirectoryHandle = (root) => root,
+    worker: ScriptedWorker | null = null,
   ): Promise<Tab> {
     const root = new Folder(through(this.root), "");
     const free = async () => this.root.disk.free;
     const seen: string[] = [];
-    const artefacts = new ArtefactStore(await root.folder("artefacts"), this.locks, free, () => seen.push("artefacts"));
-    const model = async (name: string) => new MapSource(name, new Map());
-    const data = async (name: string) => ({ name, bytes: new Uint8Array() });
+    const dial: Dial = dialWithin(worker ?? new ScriptedWorker());
+    const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
+    const link = { dial, pause, changed: () => undefined };
+    const remotes = await Remotes.open(await root.folder("remotes"), this.locks, link, () => undefined);
+    if (worker !== null) await remotes.add({ via: "direct", url: "ws://w", token: TOKEN });
+    const artefacts = new ArtefactStore(
+      await root.folder("artefacts"),
+      this.locks,
+      free,
+      () => seen.push("artefacts"),
+      (record, id, files) => pullFiles(remotes.get(id), record, files),
+    );
+    const model = async (name: string) => new MapSource(name, new Map([["weights", new Uint8Array(8)]]));
+    const data = async (name: string) => ({ name: `${name}.jsonl`, bytes: new TextEncoder().encode(ROWS) });
     const shelf = new StudioShelf({ model, data }, artefacts);
+    const hub = new EventHub(null);
     const tools: SessionTools = {
       locks: this.locks,
-      hub: new EventHub(null),
+      hub,
       shelf,
       artefacts,
       data: (reference) => shelf.data(reference),
@@ -41,13 +64,13 @@ export class ScriptedStudio {
         return train(work);
       },
       clock: () => performance.now(),
-      remote: null,
+      remote: worker === null ? null : new RemoteSide(remotes, hub, { shelf, artefacts, data }, artefacts),
     };
     const runs = new Runs(await root.folder("runs"), tools, free, "test");
     const pipelines = new Pipelines(await root.folder("pipelines"), runs, artefacts, this.locks, () =>
       seen.push("pipelines"),
     );
-    return { runs, pipelines, artefacts, seen };
+    return { runs, pipelines, artefacts, remotes, seen };
   }
 
   /** The browser's part when a tab dies: its locks and its open files are freed. */
@@ -61,6 +84,7 @@ export interface Tab {
   readonly runs: Runs;
   readonly pipelines: Pipelines;
   readonly artefacts: ArtefactStore;
+  readonly remotes: Remotes;
   /** Changes it was told of. */
   readonly seen: string[];
 }

@@ -5,6 +5,7 @@
 import { NagiError } from "../../../src/shared/errors";
 import { type ArtefactRecord, describeArtefact, hashBytes } from "../../../src/shared/protocol/artefact";
 import type { RunEvent, RunEventBody } from "../../../src/shared/protocol/events";
+import { outputOf } from "../../../src/shared/protocol/pipeline-slots";
 import {
   type ClientMessage,
   clientMessage,
@@ -19,6 +20,7 @@ import {
 } from "../../../src/shared/protocol/remote";
 import { REMOTE_SCHEMA_HASH } from "../../../src/shared/protocol/remote-hash";
 import { encodeFrame, splitFrame } from "./frames";
+import type { Dial } from "./wire";
 
 export const TOKEN = "right";
 /** Steps a stage takes, unless a test wants more. */
@@ -76,7 +78,8 @@ export class ScriptedWorker {
   gate = Number.POSITIVE_INFINITY;
   /** What the stages make. */
   made = new Uint8Array(2_500_000).fill(7);
-  kind: ArtefactRecord["kind"] = "adapter";
+  /** null: what such a stage makes. */
+  kind: ArtefactRecord["kind"] | null = null;
   written = 0;
   readonly #peers = new Map<Peer, Map<string, number>>();
 
@@ -240,7 +243,14 @@ export class ScriptedWorker {
     }
     const { run_id, config, stage } = run.record;
     const settings = config.stages.find(({ id }) => id === stage) ?? null;
-    const facts = { kind: this.kind, name: run.start.artefact_name, created: 1, run_id, seed: config.seed };
+    if (settings === null) throw new Error(`no stage ${stage}`);
+    const facts = {
+      kind: this.kind ?? outputOf(settings),
+      name: run.start.artefact_name,
+      created: 1,
+      run_id,
+      seed: config.seed,
+    };
     const files = new Map([["a/weights", this.made]]);
     const record = await describeArtefact(files, { ...facts, parents: run.start.parents, stage: settings });
     this.artefacts.set(record.id, record);
@@ -261,4 +271,23 @@ export class ScriptedWorker {
         setTimeout(() => this.#push(), 0);
       }
   }
+}
+
+/** Connections within this process, each frame in a turn of its own. */
+export function dialWithin(worker: ScriptedWorker): Dial {
+  return (_, listener) => {
+    const later = (act: () => void) => void setTimeout(act, 0);
+    const { received, closed } = worker.connect({
+      send: (frame) => later(() => listener.received(frame)),
+      close: (code) => later(() => listener.closed(code, "")),
+    });
+    later(() => listener.opened());
+    return {
+      send: (frame) => later(() => received(frame)),
+      close: () => {
+        closed();
+        later(() => listener.closed(1000, ""));
+      },
+    };
+  };
 }
