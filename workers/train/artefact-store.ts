@@ -10,9 +10,9 @@ import {
   type ArtefactRecord,
   artefactRecord,
   describeArtefact,
-  hashBytes,
 } from "../../src/shared/protocol/artefact";
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
+import { hashFile } from "../engine/io/hash";
 import type { Folder } from "../engine/io/opfs";
 import { BlobSource, type FileSource } from "../engine/io/source";
 import type { Locks } from "./locks";
@@ -222,7 +222,8 @@ export class ArtefactStore {
       let parent: Folder | null = this.folder;
       for (const inner of [record.id, FILES, ...folders]) parent = (await parent?.find(inner)) ?? null;
       const file = (await parent?.file(name)) ?? null;
-      const intact = file?.size === bytes && (await hashBytes(new Uint8Array(await file.arrayBuffer()))) === sha256;
+      const source = new BlobSource(record.name, file === null ? new Map() : new Map([[path, file]]));
+      const intact = file?.size === bytes && (await hashFile(source, path)) === sha256;
       if (file === null || !intact) throw corrupt(`${record.name}/${path}`);
       found.set(path, file);
     }

@@ -9,6 +9,7 @@ import type { RemoteData, StartCommand } from "../../../src/shared/protocol/remo
 import { type RunRecord, stageOf } from "../../../src/shared/protocol/run";
 import { parseDataset } from "../../engine/data/formats";
 import { parsePreferences } from "../../engine/data/preferences";
+import { hashFile } from "../../engine/io/hash";
 import { type FileSource, MapSource } from "../../engine/io/source";
 import { loadWeights } from "../../engine/train/base";
 import { isArtefactId, type ModelShelf } from "../../engine/train/inputs";
@@ -179,10 +180,8 @@ async function readable(source: FileSource): Promise<FileSource> {
 /** A base model as an artefact: the same files have the same id from whatever browser they come. */
 async function referenceRecord(reference: string, source: FileSource): Promise<ArtefactRecord> {
   const files: ArtefactFile[] = [];
-  for (const path of await source.list()) {
-    const bytes = await source.read(path);
-    files.push({ path, bytes: bytes.length, sha256: await hashBytes(bytes) });
-  }
+  for (const path of await source.list())
+    files.push({ path, bytes: await source.size(path), sha256: await hashFile(source, path) });
   const manifest = {
     kind: "model" as const,
     name: reference,
