@@ -178,7 +178,8 @@ def test_a_browser_run_is_forwarded_until_its_end(tmp_path: Path) -> None:
     (database,) = (tmp_path / "trackers" / "trackio").rglob("*.db")
     with sqlite3.connect(database) as connection:
         stored = connection.execute("SELECT metrics FROM metrics").fetchall()
-    assert any('"loss"' in text and "2.5" in text for (text,) in stored)
+    texts = [text.decode() if isinstance(text, bytes) else text for (text,) in stored]
+    assert any(json.loads(text).get("loss") == 2.5 for text in texts)
 
 
 def test_following_waits_for_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
