@@ -111,4 +111,4 @@ it("has every acknowledged vote after kill -9, whenever it comes", async () => {
         lines.some((line) => line.includes(`"number":${number},`) && line.includes(`"ms":${kept.get(number)}`)),
       ).toBe(true);
   }
-});
+}, 120_000);

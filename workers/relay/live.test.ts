@@ -20,6 +20,12 @@ import type { BlindVote, RaterPage, VoteChoice } from "../../src/shared/protocol
 import { pageFor, planShowings, unblind } from "../../src/shared/ratings/plan";
 import { makeSession, type RunningRelay, startRelay } from "./harness";
 
+// Sockets and disks of a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
+
+/** Until it holds, however slow the machine. */
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
+
 const session = makeSession();
 let running: RunningRelay[] = [];
 let leaving: { end(): void }[] = [];
@@ -140,7 +146,7 @@ describe("a live session", () => {
       await allSent(source);
     }
     const of = session.items.length + session.repeats;
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(state().raters).toEqual(raters.map((rater) => ({ rater, done: of, of, online: true }))),
     );
     const collected = await live.collect();
@@ -221,7 +227,7 @@ describe("a live session", () => {
       if (one.number % 2 === 0) wire.cut();
     }
     await allSent(source);
-    await vi.waitFor(async () => expect((await live.collect())[0]?.answers).toEqual(votes));
+    await eventually(async () => expect((await live.collect())[0]?.answers).toEqual(votes));
   });
 
   it("goes on while offline and sends afterwards", async () => {
@@ -233,7 +239,7 @@ describe("a live session", () => {
     const links: boolean[] = [];
     source.watch(({ online }) => links.push(online));
     expect(links).toEqual([false]);
-    await vi.waitFor(() => expect(state().raters[0]?.online).toBe(false));
+    await eventually(() => expect(state().raters[0]?.online).toBe(false));
     wire.network.dispatchEvent(new Event("online"));
     await source.vote(vote(0));
     await allSent(source);
@@ -256,7 +262,7 @@ describe("a live session", () => {
     await source.undo(0);
     await start({ folder: first.folder, port: first.port });
     await allSent(source);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await live.collect()).toEqual([{ rater: "花子", answers: [vote(1), vote(2, "right")] }]),
     );
     const again = await attachLive(session.id, key, { base: first.base, ...sockets() });

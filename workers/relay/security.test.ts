@@ -2,13 +2,16 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import WebSocket from "ws";
 import { HOST_FRAME_BYTES, RATER_FRAME_BYTES, readCode, showCode } from "../../src/shared/protocol/live";
 import { Random } from "../../src/shared/stats/random";
 import { addressGroup, Guesses } from "./guesses";
 import { freshFolder, makeSession, type RunningRelay, startRelay } from "./harness";
 import { type Door, originAllowed } from "./upgrade";
+
+// Sockets and disks of a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const KEY = "ab".repeat(32);
 const SECRET = "cd".repeat(32);

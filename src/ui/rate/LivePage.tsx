@@ -44,7 +44,7 @@ function EnterCode({ typed }: { readonly typed: string }) {
         <Stack gap="md">
           <TextInput
             label={t("live.code")}
-            placeholder="ABCD-EFGH"
+            placeholder={showCode("ABCDEFGH")}
             size="md"
             value={text}
             maxLength={40}
