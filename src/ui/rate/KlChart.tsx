@@ -50,7 +50,7 @@ function Plot({ points, label }: { readonly points: readonly KlPoint[]; readonly
   const largest = Math.max(...points.map(({ kl }) => kl), 0);
   const smallest = Math.min(...points.map(({ kl }) => kl), 0);
   const span = largest - smallest || 1;
-  const plot = { width: width - LEFT - RIGHT - 40, height: HEIGHT - TOP - BOTTOM };
+  const plot = { width: width - LEFT - RIGHT - 12, height: HEIGHT - TOP - BOTTOM };
   const x = (kl: number): number => LEFT + ((kl - smallest) / span) * plot.width;
   const y = (share: number): number => TOP + (1 - share) * plot.height;
   return (
@@ -89,7 +89,11 @@ function Plot({ points, label }: { readonly points: readonly KlPoint[]; readonly
               <line x1={x(kl)} x2={x(kl)} y1={y(interval.low)} y2={y(interval.high)} stroke="var(--ng-line)" />
             )}
             <circle cx={x(kl)} cy={y(win_rate)} r={5} fill="var(--ng-line)" />
-            <text x={x(kl) + 9} y={y(win_rate) - 8}>
+            <text
+              x={x(kl) + (kl - smallest > span * 0.7 ? -9 : 9)}
+              y={y(win_rate) - 10}
+              textAnchor={kl - smallest > span * 0.7 ? "end" : "start"}
+            >
               {model}
             </text>
           </g>
