@@ -187,6 +187,7 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     listArtefacts: () => link.call((remote) => remote.listArtefacts()),
     artefact: (id) => link.call((remote) => remote.artefact(id)),
     exportArtefact: (id) => link.call((remote) => remote.exportArtefact(id)),
+    artefactFiles: (id) => link.call((remote) => remote.artefactFiles(id)),
     deleteArtefact: (id) => link.call((remote) => remote.deleteArtefact(id)),
     lineage: (id) => link.call((remote) => remote.lineage(id)),
     generations: (id) => link.call((remote) => remote.generations(id)),

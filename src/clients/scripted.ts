@@ -23,6 +23,7 @@ export const EMPTY_BACKEND: StudioBackend = {
   listArtefacts: async () => [],
   artefact: none,
   exportArtefact: none,
+  artefactFiles: none,
   deleteArtefact: none,
   lineage: none,
   generations: none,

@@ -28,6 +28,8 @@ export interface ArtefactsState {
   read(id: string): Promise<void>;
   /** Its files as a zip; fetched first where they are on a worker. */
   export(id: string): Promise<Blob>;
+  /** Its files by path, for what is too large for a zip; fetched as by `export`. */
+  files(id: string): Promise<ReadonlyMap<string, Blob>>;
   /** Fetches its files from the worker that has them. */
   pull(id: string): Promise<void>;
   delete(id: string): Promise<void>;
@@ -64,6 +66,7 @@ export const useArtefacts = create<ArtefactsState>()((set, get) => ({
     put(await fetched(() => backend().generations(id)));
   },
   export: (id) => backend().exportArtefact(id),
+  files: (id) => backend().artefactFiles(id),
   async pull(id) {
     await backend().pullArtefact(id);
     await get().load();

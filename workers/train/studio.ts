@@ -168,6 +168,10 @@ export class Studio implements WorkerApi {
     return zip(files);
   }
 
+  async artefactFiles(id: string): Promise<Map<string, Blob>> {
+    return (await this.#connected()).artefacts.files(id);
+  }
+
   async deleteArtefact(id: string): Promise<void> {
     await removeArtefact(id, await this.#connected());
   }

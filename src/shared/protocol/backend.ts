@@ -104,6 +104,8 @@ export interface ArtefactBackend {
   artefact(id: string): Promise<ArtefactRecord>;
   /** Its files as a zip; their hashes are checked. Errors: storage.corrupt. */
   exportArtefact(id: string): Promise<Blob>;
+  /** Its files by path, as they lie on the disk: for what is too large for a zip. Errors: as exportArtefact. */
+  artefactFiles(id: string): Promise<ReadonlyMap<string, Blob>>;
   /** Errors: artefact.in_use {name, users} where another artefact, an unfinished run or a pipeline builds on it. */
   deleteArtefact(id: string): Promise<void>;
   /** The artefact itself, then all it came from, each once: models, data, down to bundled and imported references. */

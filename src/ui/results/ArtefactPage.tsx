@@ -15,6 +15,9 @@ import { ArtefactPlace } from "../workers/ArtefactPlace";
 import { Lineage } from "./Lineage";
 import { TextsView } from "./TextsView";
 
+/** A zip is made in memory: what is larger goes to the disk file by file. */
+const ZIP_BYTES = 1 << 30;
+
 export function ArtefactPage() {
   const { artefactId = "" } = useParams();
   const { t } = useTranslation();
@@ -23,7 +26,7 @@ export function ArtefactPage() {
   const loadError = useArtefacts((state) => state.loadError);
   const record = useArtefacts((state) => state.artefacts.find((one) => one.id === artefactId));
   const run = useRuns((state) => state.runs.find((one) => one.run_id === record?.run_id));
-  const { export: exportArtefact } = useArtefacts.getState();
+  const { export: exportArtefact, files: filesOf } = useArtefacts.getState();
   const { busy, error, run: act } = useAction();
   if (!loaded)
     return (
@@ -63,7 +66,10 @@ export function ArtefactPage() {
             leftSection={<IconDownload size={16} aria-hidden />}
             loading={busy}
             onClick={() =>
-              void act(async () => download(await exportArtefact(record.id), `${safeFileName(record.name)}.zip`))
+              void act(async () => {
+                if (bytes <= ZIP_BYTES) download(await exportArtefact(record.id), `${safeFileName(record.name)}.zip`);
+                else for (const [path, file] of await filesOf(record.id)) download(file, safeFileName(path));
+              })
             }
           >
             {t("artefact.download")}
