@@ -160,7 +160,9 @@ test("two in turn, one by file, and a verdict", async ({ page, browser }) => {
   await expect(page.getByText(t("loop.made"))).toBeVisible();
   await expectAccessible(page, "learning from votes");
   await open(page, "/data");
-  await expect(page.getByRole("link", { name: t("ratings.default_name"), exact: true })).toBeVisible();
+  await expect(
+    page.getByRole("link", { name: t("loop.pairs_name", { name: t("ratings.default_name") }), exact: true }),
+  ).toBeVisible();
 });
 
 async function expectExports(page: Page): Promise<void> {

@@ -8,11 +8,14 @@ import { useArtefacts } from "./artefacts";
 import { type Rating, useRatings } from "./ratings";
 
 /** Stores the pairs as an artefact whose parents are the session's. Rejects with data.*, storage.quota. */
-export async function makePairs({ record }: Rating, { pairs, held_out }: VotedPairs): Promise<ArtefactRecord> {
+export async function makePairs(
+  { record }: Rating,
+  { pairs, held_out }: VotedPairs,
+  name: string,
+): Promise<ArtefactRecord> {
   const { session } = record;
   const file = new File([pairLines(pairs)], "votes.jsonl", { type: "application/jsonl" });
-  const name = session.name.slice(0, 200);
-  const made = await backend().importPreferences({ name, file, parents: session.parents });
+  const made = await backend().importPreferences({ name: name.slice(0, 200), file, parents: session.parents });
   await useArtefacts.getState().load();
   await useRatings.getState().addMade(session.id, {
     artefact: made.id,

@@ -3,7 +3,7 @@ import type { RatingSession, Vote } from "../protocol/rating";
 import { Random } from "../stats/random";
 import { overview, pairFigures } from "./figures";
 import { selectVerdictRows, verdictTable } from "./rows";
-import { alwaysLeft, prefers, scriptedSession, scriptedVotes } from "./scripted-session";
+import { alwaysLeft, type Habit, prefers, scriptedSession, scriptedVotes } from "./scripted-session";
 import { tallyVotes } from "./tally";
 import { verdictOf } from "./verdict";
 
@@ -129,7 +129,7 @@ describe("overview", () => {
   it("has every pair of 5 raters on 200 items by 4 models, and strengths in the order of the habits", () => {
     const models = ["a", "b", "c", "d"];
     const session = scriptedSession({ count: 200, models, pairs_per_item: 6 });
-    const rank = (left: string, right: string) => (left > right ? "left" : "right") as const;
+    const rank: Habit = (left, right) => (left > right ? "left" : "right");
     const habits = { 一: rank, 二: rank, 三: alwaysLeft, 四: rank, 五: alwaysLeft };
     const votes = scriptedVotes(session, habits);
     expect(votes).toHaveLength(5 * 200 * 6);

@@ -7,10 +7,10 @@ import { useArtefacts } from "../../stores/artefacts";
 import { judge } from "../../stores/rating-pairs";
 import { type Rating, votesOf } from "../../stores/ratings";
 import { ErrorPanel } from "../common/ErrorPanel";
-import { formatValue } from "../common/format";
 import { Facts, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { useFormat } from "../common/use-format";
+import { pText } from "./p-text";
 import { shareText } from "./VerdictTab";
 
 export function JudgeComparisonCard({ rating }: { readonly rating: Rating }) {
@@ -84,7 +84,7 @@ function Result({ result }: { readonly result: JudgeComparison }) {
           { label: t("loop.before"), value: shareText(before.share, before.exact95) },
           { label: t("loop.after"), value: shareText(after.share, after.exact95) },
           { label: t("loop.only"), value: t("loop.only_counts", { before: only_before, after: only_after }) },
-          { label: t("loop.mcnemar"), value: formatValue(p, 2) },
+          { label: t("loop.mcnemar"), value: pText(p) },
         ]}
       />
     </Stack>

@@ -3,9 +3,10 @@ import { Table, Text } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import type { PairFigures } from "../../shared/ratings/figures";
 import type { Standing } from "../../shared/ratings/leverage";
-import { formatPercent, formatValue } from "../common/format";
+import { formatPercent } from "../common/format";
 import { Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
+import { pText } from "./p-text";
 
 /** Votes that are listed; the counts say the rest. */
 const LISTED = 8;
@@ -23,7 +24,7 @@ export function LeverageNotes({ figures }: { readonly figures: PairFigures }) {
     <>
       <Table.Td>{leader(standing)}</Table.Td>
       <Table.Td>{formatPercent(rateOf(standing))}</Table.Td>
-      <Table.Td>{formatValue(standing.sign_test_p, 2)}</Table.Td>
+      <Table.Td>{pText(standing.sign_test_p)}</Table.Td>
     </>
   );
   const rows = [

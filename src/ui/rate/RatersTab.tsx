@@ -18,6 +18,7 @@ import { useAction } from "../common/use-action";
 import { useFormat } from "../common/use-format";
 import { FileDrop } from "./FileDrop";
 import { LiveHost } from "./LiveHost";
+import { pText } from "./p-text";
 import { raterTotals } from "./RaterDone";
 import { shareText } from "./VerdictTab";
 
@@ -101,7 +102,7 @@ function Raters({ rating, figures }: { readonly rating: Rating; readonly figures
                   <Table.Td>
                     {own === undefined
                       ? "–"
-                      : t("verdicts.with_p", { value: formatPercent(own.side.rate), p: formatValue(own.side.p, 2) })}
+                      : t("verdicts.with_p", { value: formatPercent(own.side.rate), p: pText(own.side.p) })}
                   </Table.Td>
                   <Table.Td>
                     {own === undefined ? "–" : shareText(own.consistency.share, own.consistency.exact95)}

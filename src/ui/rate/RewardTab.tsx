@@ -9,6 +9,7 @@ import { CalibrationPlot } from "../charts/StillCharts";
 import { formatPercent, formatValue } from "../common/format";
 import { Facts, Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
+import { pText } from "./p-text";
 import { shareText } from "./VerdictTab";
 import "../charts/charts.css";
 
@@ -62,7 +63,7 @@ function Agreement({ shown: { reward, people }, models: [a, b] }: ShownProps) {
                 compared: people.compared,
               }),
             },
-            { label: t("verdicts.p_half"), value: formatValue(people.agreement_p, 2) },
+            { label: t("verdicts.p_half"), value: pText(people.agreement_p) },
             { label: t("verdicts.spearman"), value: formatValue(people.spearman, 3) },
             { label: t("verdicts.kendall"), value: formatValue(people.kendall, 3) },
             { label: t("verdicts.items_both"), value: format.count(people.items) },

@@ -80,7 +80,11 @@ export function TrainTab({ rating }: { readonly rating: Rating }) {
               variant="default"
               disabled={none}
               loading={making.busy}
-              onClick={() => void making.run(async () => void (await makePairs(rating, voted)))}
+              onClick={() =>
+                void making.run(
+                  async () => void (await makePairs(rating, voted, t("loop.pairs_name", { name: session.name }))),
+                )
+              }
             >
               {t("loop.only_pairs")}
             </Button>
@@ -142,7 +146,7 @@ function StartModal({ rating, goal, voted, onClose }: StartProps) {
   };
   const start = () =>
     run(async () => {
-      const { id } = await makePairs(rating, voted);
+      const { id } = await makePairs(rating, voted, t("loop.pairs_name", { name: session.name }));
       const created = await create(configFor(id), { reuse: false });
       await runPipeline(created.pipeline_id);
       await navigate(`/pipelines/${created.pipeline_id}`);

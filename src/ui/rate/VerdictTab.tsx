@@ -11,6 +11,7 @@ import { type Fact, Facts, Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
 import { type IntervalRow, Intervals } from "./Intervals";
 import { LeverageNotes } from "./LeverageNotes";
+import { pText } from "./p-text";
 
 export interface VerdictTabProps {
   readonly rating: Rating;
@@ -116,7 +117,7 @@ function SideWarnings({ figures }: { readonly figures: PairFigures }) {
         rater,
         share: formatPercent(side.rate, 0),
         sided: side.sided,
-        p: formatValue(side.p, 2),
+        p: pText(side.p),
       })}
     </p>
   ));
@@ -126,12 +127,11 @@ function useAgreementFacts(figures: PairFigures): Fact[] {
   const { t } = useTranslation();
   const format = useFormat();
   const { verdict, consistency, side } = figures;
-  const p = (value: number | null): string => formatValue(value, 2);
   return [
     { label: t("verdicts.items_voted"), value: format.count(verdict.items) },
     { label: t("verdicts.votes_counted"), value: format.count(verdict.votes) },
     { label: t("verdicts.skips"), value: format.count(figures.skipped) },
-    { label: t("verdicts.sign_test"), value: p(verdict.sign_test_p) },
+    { label: t("verdicts.sign_test"), value: pText(verdict.sign_test_p) },
     { label: t("verdicts.needed"), value: format.count(verdict.items_for_80_power) },
     { label: t("verdicts.kappa"), value: formatValue(verdict.fleiss_kappa, 3) },
     { label: t("verdicts.alpha"), value: formatValue(verdict.krippendorff_alpha, 3) },
@@ -145,7 +145,7 @@ function useAgreementFacts(figures: PairFigures): Fact[] {
     },
     {
       label: t("verdicts.left_rate"),
-      value: t("verdicts.with_p", { value: shareText(side.rate, side.exact95), p: p(side.p) }),
+      value: t("verdicts.with_p", { value: shareText(side.rate, side.exact95), p: pText(side.p) }),
     },
   ];
 }

@@ -17,6 +17,7 @@ import {
   recordFrom,
   repeatLimit,
 } from "./new-rating";
+import { pText } from "./p-text";
 import { raterTotals } from "./RaterDone";
 import { dpoOnVotes, type Origin, rewardOnVotes } from "./retrain";
 
@@ -222,6 +223,18 @@ describe("figures beside the verdict", () => {
       expect((interval?.low ?? 1) <= win_rate && win_rate <= (interval?.high ?? 0)).toBe(true);
     const early = pairs.find(({ verdict }) => verdict.models.join() === "a-early,m-sft")?.verdict;
     if (!(Math.abs((points[0]?.win_rate ?? 9) + (early?.win_rate_b ?? 9) - 1) <= 1e-12)) expect.fail("not turned");
+  });
+
+  it("never rounds a p-value to nothing", () => {
+    expect([null, Number.NaN, 1, 0.05, 0.0018, 0.00002, 0].map(pText)).toEqual([
+      "–",
+      "–",
+      "1",
+      "0.05",
+      "0.0018",
+      "< 0.0001",
+      "< 0.0001",
+    ]);
   });
 
   it("totals a rater's votes", () => {
