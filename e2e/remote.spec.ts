@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
-import { chart, expectState, importDataset, smallDataset } from "./journey";
+import { chart, expectState, expectStep, importDataset, smallDataset } from "./journey";
 import { expect, expectAccessible, fill, open, pattern, t, test } from "./studio";
 import { writeTinyModel } from "./tiny-model";
 import { WorkerProcess } from "./worker-process";
@@ -155,7 +155,7 @@ test("SFT, merge and PPO on a worker, the reward model in the tab: one pipeline,
 
   // The tab is closed as soon as the worker has the stage; it goes on there.
   const sft = await openRun(page, pipelineId, "sft");
-  await expect(page.getByText(/CPU/).first()).toBeVisible({ timeout: PATIENCE });
+  await expectStep(page, 1, PATIENCE);
   await page.close();
   const next = await context.newPage();
   await open(next, `/runs/${sft}`);

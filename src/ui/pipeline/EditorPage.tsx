@@ -131,7 +131,7 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
               />
             }
           >
-            <DraftGraph selected={idOf(list[index])} onSelect={setSelected} />
+            <DraftGraph selected={idOf(list[index])} onSelect={setSelected} places={places.all} />
           </Section>
           <Section
             title={kind === null ? "" : `${t(`stages.${kind}`)} (${idOf(list[index])})`}

@@ -2,9 +2,10 @@
 import { Button, Menu, Select, SimpleGrid, Stack, Switch, TextInput } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
+import { type StagePlaces, workerOf } from "../../shared/protocol/launch";
 import { useDatasets } from "../../stores/datasets";
 import { useModels } from "../../stores/models";
-import { useWorkers } from "../../stores/workers";
+import { useWorkers, workerName } from "../../stores/workers";
 import { Section } from "../common/Page";
 import { modelLabel } from "../data/references";
 import { isList, valueAt } from "./draft";
@@ -92,13 +93,15 @@ export function Overall({ reuse, onReuse }: OverallProps) {
 export interface DraftGraphProps {
   readonly selected: string;
   readonly onSelect: (id: string) => void;
+  readonly places: StagePlaces;
 }
 
 /** The graph of what is being typed: each stage says how much of it is still wrong. */
-export function DraftGraph({ selected, onSelect }: DraftGraphProps) {
+export function DraftGraph({ selected, onSelect, places }: DraftGraphProps) {
   const { t } = useTranslation();
   const { draft, checked } = useDraft();
   const models = useModels((state) => state.entries);
+  const workers = useWorkers((state) => state.workers);
   const value = valueAt(draft, "stages");
   const stages = slotStages(isList(value) ? value : []);
   const facts = (index: number): NodeFacts => {
@@ -106,6 +109,7 @@ export function DraftGraph({ selected, onSelect }: DraftGraphProps) {
     const wrong =
       [...checked.problems.keys()].filter((path) => path.startsWith(prefix)).length +
       checked.pipeline.filter((problem) => problem.stage === index).length;
+    const worker = workerOf(places[stages[index]?.id ?? ""]);
     const text = wrong > 0 ? t("pipeline.to_correct", { count: wrong }) : t("pipeline.ready");
     return {
       state: (
@@ -116,7 +120,8 @@ export function DraftGraph({ selected, onSelect }: DraftGraphProps) {
       ),
       stateText: text,
       progress: null,
-      figure: "",
+      // Nothing has been measured yet; where it runs is what differs.
+      figure: worker === null ? "" : workerName(workers, worker),
       alarms: 0,
     };
   };
