@@ -47,12 +47,26 @@ PAIRWISE = {
     **REWARD, "id": "pairwise", "rows": None, "objective": "pairwise", "per_device_train_batch_size": 4,
     "peft": {**LORA, "target_modules": ["query_key_value", "dense_h_to_4h"]},
 }  # fmt: skip
-STAGES = [PACKED, WHOLE, REWARD, PAIRWISE]
+DPO = {
+    "stage": "dpo",
+    "id": "dpo",
+    "peft": LORA,
+    "beta": 0.25,
+    "label_smoothing": 0.1,
+    "max_length": 48,
+    "num_train_epochs": 1,
+    "per_device_train_batch_size": 3,
+    "gradient_accumulation_steps": 2,
+    "sample_texts": 0,
+    **OPTIMIZER,
+}
+STAGES = [PACKED, WHOLE, REWARD, PAIRWISE, DPO]
 TITLES = {
     "packed": "SFT, adapter (output matrix too), rows packed by best fit, template, loss of the completion only",
     "wrapped": "SFT, every weight, run-on text",
     "reward": "Reward model, every weight, binary, half of the rows",
     "pairwise": "Reward model, adapter and head, pairs drawn from labels anew in every epoch",
+    "dpo": "DPO, adapter (output matrix too), pairs drawn from labels, label smoothing",
 }
 
 

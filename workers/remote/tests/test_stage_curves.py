@@ -39,15 +39,16 @@ def test_every_step_agrees(stage: str, run: Curves) -> None:
     assert abs(points[-1].worker_loss - points[0].worker_loss) > 100 * LOSS_TOLERANCE
 
 
-@pytest.mark.parametrize("stage", ["reward", "pairwise"])
-def test_the_worker_reads_a_reward_model_that_the_engine_trained(stage: str, run: Curves) -> None:
+# Beside an adapter the engine keeps the frozen weights in half precision where the GPU can; what it stores is whole.
+@pytest.mark.parametrize(("stage", "tolerance"), [("reward", 2e-4), ("pairwise", 2e-3)])
+def test_the_worker_reads_a_reward_model_that_the_engine_trained(stage: str, tolerance: float, run: Curves) -> None:
     """Its rewards of the validation rows are those in the engine's result, as PPO would ask for them."""
     folder = run[0] / "engine" / "stages" / stage
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     result = next(event for event in map(json.loads, lines) if event["type"] == "result")
     judge = RewardModel(Input(str(folder / "model"), "reward_model"), torch.float32, torch.device("cpu"))
     rewards = judge.score([sample["sentence"] for sample in result["samples"]])
-    assert rewards == pytest.approx([sample["reward"] for sample in result["samples"]], abs=2e-4)
+    assert rewards == pytest.approx([sample["reward"] for sample in result["samples"]], abs=tolerance)
 
 
 def test_the_engine_reads_an_adapter_and_weights_that_the_worker_trained(run: Curves, tmp_path: Path) -> None:

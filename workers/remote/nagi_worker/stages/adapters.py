@@ -38,17 +38,19 @@ def attach_adapter(model: Any, folder: Path) -> PeftModel:
         for name, tensor in load_file(file).items()
     }
     adapted = get_peft_model(model, config)
-    places = set(get_peft_model_state_dict(adapted))
-    for name in sorted(places ^ set(stored)):
-        where = (
-            f"{file.name} has no tensor"
-            if name in places
-            else f"{file.name} holds a tensor that has no place in the model,"
-        )
-        message = f"{where} {name}. Take the adapter and the model it was trained on."
-        raise NagiError("model.tensor_missing", message, {"file": file.name, "tensor": name})
-    set_peft_model_state_dict(adapted, stored)
+    places = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    for name in sorted(places - set(stored)):
+        raise _misplaced(file.name, name, f"{file.name} has no tensor {name}")
+    loaded = set_peft_model_state_dict(adapted, stored)
+    # PEFT may store a base's matrix beside an adapter on it, which has its place; others have none.
+    for name in sorted(loaded.unexpected_keys):
+        raise _misplaced(file.name, name, f"{file.name} holds {name}, which has no place in the model")
     return adapted.eval()
+
+
+def _misplaced(file: str, tensor: str, problem: str) -> NagiError:
+    message = f"{problem}. Take the adapter and the model it was trained on."
+    return NagiError("model.tensor_missing", message, {"file": file, "tensor": tensor})
 
 
 def add_lora(
