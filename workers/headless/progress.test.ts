@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { RunEventBody } from "../../src/shared/protocol/events";
 import { duration, Progress } from "./progress";
 
 describe("duration", () => {
@@ -81,14 +82,14 @@ describe("Progress", () => {
     expect(log).not.toContain("accuracy");
     const [evaluation] = progress.lines({ type: "eval", step: 1, metrics: { eval_loss: 2, eval_perplexity: 7.389 } });
     expect(evaluation).toBe("step 1: eval_loss 2.000  eval_perplexity 7.389");
-    const result = {
+    const result: RunEventBody = {
       type: "result",
       step: 1,
       metrics: { eval_kl: 1 },
       calibration: [],
       samples: [],
       notes: [],
-    } as const;
+    };
     expect(progress.lines(result)).toEqual([]);
   });
 });
