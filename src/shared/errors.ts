@@ -66,10 +66,9 @@ export const ERROR_CODES = [
   "worker.bad_message",
   "worker.too_large",
   "worker.file_refused",
-  // url, problem; worker; needed, available (bytes)
+  // url, problem; worker
   "worker.unreachable",
   "worker.unknown",
-  "worker.does_not_fit",
   // verify
   "case.invalid",
   // people's votes. details: session, path, problem; file, line, field, problem; file, line, found; file
