@@ -18,6 +18,13 @@ export function localSource(id: string, rater: string): RaterSource {
     number,
     vote,
   ) => {
+    const known = useRatings.getState().ratings[id]?.votes.find((one) => one.rater === rater);
+    if (known !== undefined && known.source !== "turn")
+      throw new NagiError(
+        "rating.duplicate",
+        `${rater}: votes under this name came by ${known.source}. Rate under another name.`,
+        { file: rater, rater },
+      );
     const fresh = { session: id, rater, source: "turn" as const, answers: [] };
     useRatings.getState().follow(await putVote(fresh, number, vote));
   };

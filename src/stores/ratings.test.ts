@@ -151,6 +151,9 @@ describe("live votes", () => {
     expect(state().ratings[id]?.votes).toBe(before);
     expect(await codeOf(state().takeVotes(id, "花子", [], "turn"))).toBe("rating.duplicate");
     expect(await codeOf(state().takeVotes("gone", "花子", [], "live"))).toBe("rating.not_found");
+    // Nor does somebody who opens the page under that name here.
+    expect(await codeOf(localSource(id, "花子").vote({ number: 1, choice: "left", ms: 1 }))).toBe("rating.duplicate");
+    expect(state().ratings[id]?.votes[0]?.answers).toHaveLength(1);
   });
 });
 
