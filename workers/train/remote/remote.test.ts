@@ -171,7 +171,9 @@ const connected = async (): Promise<Tab> => {
 
 const hashOf = async (file: Blob | undefined) => hashBytes(new Uint8Array((await file?.arrayBuffer()) ?? []));
 const stateOf = async ({ runs }: Tab, runId = "run") => (await runs.record(runId)).state;
-const rested = (one: Tab, state: string) => until(async () => (await stateOf(one)) === state);
+/** Waits for the state, then for whoever follows the run. */
+const rested = (one: Tab, state: string) =>
+  until(async () => (await stateOf(one)) === state).then(() => one.runs.rest("run"));
 const logged = async ({ runs }: Tab): Promise<RunEvent[]> =>
   (await runs.eventLog("run"))
     .trimEnd()
@@ -203,8 +205,7 @@ describe("a run on a worker", () => {
     const one = await connected();
     await one.start();
     await one.watch("run");
-    await rested(one, "finished");
-    const record = await one.runs.rest("run");
+    const record = await rested(one, "finished");
     await expectMirrored(one);
     expect(record).toMatchObject({ step: STEPS, metrics: { loss: 0 }, place: PLACE, state: "finished" });
     await until(async () => one.events.length === (await logged(one)).length);
@@ -281,7 +282,6 @@ describe("a run on a worker", () => {
     const two = await tab();
     expect((await two.runs.list()).map(({ run_id }) => run_id)).toEqual(["run"]);
     await rested(two, "finished");
-    await two.runs.rest("run");
     await expectMirrored(two);
     expect((await two.runs.record("run")).artefact).not.toBeNull();
   });
@@ -299,7 +299,6 @@ describe("a run on a worker", () => {
     worker.gate = Number.POSITIVE_INFINITY;
     await until(async () => (await codeOf(two.runs.resume("run"))) !== "storage.busy");
     await rested(two, "finished");
-    await two.runs.rest("run");
     await expectMirrored(two);
     await until(async () => two.events.length === (await logged(two)).length);
     expect(two.events).toEqual(await logged(two));
@@ -315,7 +314,6 @@ describe("a run on a worker", () => {
     worker.gate = Number.POSITIVE_INFINITY;
     await one.runs.resume("run");
     await rested(one, "finished");
-    await one.runs.rest("run");
     await expectMirrored(one);
     expect((await logged(one)).filter((event) => event.type === "resumed" && event.step === 0)).toHaveLength(1);
   });
@@ -325,8 +323,8 @@ describe("what a stage has made", () => {
   it("stays on the worker where it is a large model, until somebody needs it", async () => {
     worker.kind = "model";
     const one = await connected();
-    const record = await one.start().then(() => rested(one, "finished").then(() => one.runs.rest("run")));
-    const id = record.artefact ?? "";
+    await one.start();
+    const id = (await rested(one, "finished")).artefact ?? "";
     expect(await one.artefacts.placeOf(id)).toBeNull();
     await one.artefacts.remove(id);
     const there = worker.artefacts.get(id);
@@ -343,7 +341,6 @@ describe("what a stage has made", () => {
     const one = await connected();
     await one.start();
     await rested(one, "finished");
-    await one.runs.rest("run");
     const before = worker.written;
     await one.start("again");
     await until(async () => (await stateOf(one, "again")) === "finished");
@@ -352,7 +349,8 @@ describe("what a stage has made", () => {
 
   it("is refused where its files are not what its record says", async () => {
     const one = await connected();
-    const made = await one.start().then(() => rested(one, "finished").then(() => one.runs.rest("run")));
+    await one.start();
+    const made = await rested(one, "finished");
     const there = worker.artefacts.get(made.artefact ?? "");
     if (there === undefined) throw new Error("nothing was made");
     const { id: _, ...manifest } = { ...there, name: "another" };
@@ -397,7 +395,6 @@ describe("workers", () => {
     await one.remotes.add({ via: "direct", url: wires.url, token: TOKEN });
     await one.runs.resume("run");
     await rested(one, "finished");
-    await one.runs.rest("run");
     await expectMirrored(one);
   });
 });
