@@ -50,6 +50,7 @@ PAIRWISE = {
 DPO = {
     "stage": "dpo",
     "id": "dpo",
+    "model": "base",
     "peft": LORA,
     "beta": 0.25,
     "label_smoothing": 0.1,

@@ -97,13 +97,29 @@ def local_ranks(nodes: list[str]) -> list[int]:
 
 def connect(address: str | None) -> None:
     """Raises config.invalid where no cluster answers."""
+    refuse_silence(address)
     try:
         paths = {"PYTHONPATH": os.pathsep.join([str(PACKAGE), os.environ.get("PYTHONPATH", "")])}
         ray.init(address=address or None, runtime_env={"env_vars": paths}, log_to_driver=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        problem = f"is {address}, where no Ray cluster answers: {error}"
-        details = {"file": "launch", "path": "launch.ray_address", "problem": problem, "allowed": "HOST:6379, auto"}
-        raise NagiError("config.invalid", f"launch.ray_address {problem}.", details) from error
+        raise no_cluster(address, str(error)) from error
+
+
+def refuse_silence(address: str | None) -> None:
+    """Ray itself would go on asking a HOST:PORT for a quarter of an hour. Raises config.invalid."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdigit() or "://" in host:
+        return  # "auto", or none: Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=20).close()
+    except OSError as error:
+        raise no_cluster(address, str(error)) from error
+
+
+def no_cluster(address: str | None, why: str) -> NagiError:
+    problem = f"is {address}, where no Ray cluster answers: {why}"
+    details = {"file": "launch", "path": "launch.ray_address", "problem": problem, "allowed": "HOST:6379, auto"}
+    return NagiError("config.invalid", f"launch.ray_address {problem}.", details)
 
 
 def run_on_ray(run_dir: Path, launch: dict[str, Any]) -> int:
