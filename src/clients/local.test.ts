@@ -150,11 +150,11 @@ describe("createLocalBackend", () => {
     end();
     started[0]?.crash("gone");
     await backend.listRuns();
-    while (more.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
-    expect(more.slice(1).sort()).toEqual(["artefacts", "pipelines"]);
+    while (more.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(more.slice(1).sort()).toEqual(["artefacts", "pipelines", "workers"]);
     expect(listeners.length).toBe(2);
     await listeners[1]?.("pipelines");
-    expect(more.length).toBe(4);
+    expect(more.length).toBe(5);
     expect(seen).toEqual(["artefacts"]);
   });
 
