@@ -2,7 +2,7 @@ import { expose } from "comlink";
 import { afterEach, describe, expect, it } from "vitest";
 import { NagiError } from "../shared/errors";
 import type { RunEvent } from "../shared/protocol/events";
-import type { StudioChange } from "../shared/protocol/library";
+import { type StudioChange, studioChange } from "../shared/protocol/library";
 import { createLocalBackend } from "./local";
 
 const log = (seq: number): RunEvent => ({ type: "log", step: seq, metrics: {}, run_id: "r", seq, time: 0 });
@@ -150,11 +150,11 @@ describe("createLocalBackend", () => {
     end();
     started[0]?.crash("gone");
     await backend.listRuns();
-    while (more.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
-    expect(more.slice(1).sort()).toEqual(["artefacts", "pipelines", "workers"]);
+    while (more.length < 1 + studioChange.options.length) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(more.slice(1).sort()).toEqual([...studioChange.options].sort());
     expect(listeners.length).toBe(2);
     await listeners[1]?.("pipelines");
-    expect(more.length).toBe(5);
+    expect(more.length).toBe(2 + studioChange.options.length);
     expect(seen).toEqual(["artefacts"]);
   });
 
