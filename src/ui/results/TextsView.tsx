@@ -58,7 +58,7 @@ function Summary({ comparison, seed, metrics }: SummaryProps) {
     <Section title={t("results.summary")} help={t("results.interval_help")}>
       <Table.ScrollContainer
         minWidth={520}
-        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("results.summary") } }}
+        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("results.summary_table") } }}
       >
         <Table className="ng-numeric ng-summary" aria-label={t("results.summary")}>
           <Table.Thead>
