@@ -204,7 +204,8 @@ export const DEFAULT_RUN: RunConfig = {
 const TUTORIAL = {
   sft: { num_train_epochs: 1, max_steps: 32, eval_steps: 16, save_steps: 16 },
   reward: { num_train_epochs: 1, eval_steps: 70, save_steps: 70, logging_steps: 2 },
-  ppo: { total_episodes: 1024, eval_steps: 4, save_steps: 4 },
+  // Texts enough to have people rate the checkpoints.
+  ppo: { total_episodes: 1024, eval_steps: 4, save_steps: 4, sample_texts: 32 },
 };
 
 /** Starting points of a pipeline, by the name in the studio's catalogue. */

@@ -29,6 +29,7 @@ export function KlChart({ rating, figures }: { readonly rating: Rating; readonly
       t("verdicts.kl_point", { model, kl: formatValue(kl, 3), share: shareText(win_rate, interval) }),
     )
     .join(" ");
+  const checkpoints = rating.record.session.parents.some(({ slot }) => slot === "run");
   const ppo = points.filter(({ model }) => {
     const source = models.find(({ name }) => name === model)?.source;
     return artefacts.find(({ id }) => id === source)?.stage?.stage === "ppo";
@@ -36,7 +37,7 @@ export function KlChart({ rating, figures }: { readonly rating: Rating; readonly
   return (
     <Section
       title={t("verdicts.kl_title", { reference })}
-      help={t(ppo.length > 1 ? "verdicts.kl_help_ppo" : "verdicts.kl_help")}
+      help={t(checkpoints || ppo.length > 1 ? "verdicts.kl_help_ppo" : "verdicts.kl_help")}
     >
       <Plot points={points} label={label} />
     </Section>

@@ -4,17 +4,21 @@ import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useSearchParams } from "react-router";
 import { type ErrorData, toErrorData } from "../../shared/errors";
+import { stageOf } from "../../shared/protocol/run";
 import { textsFromFiles } from "../../shared/ratings/from-files";
 import { useArtefacts } from "../../stores/artefacts";
+import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { Page, Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
+import { checkpointSource, hasCheckpointTexts } from "./checkpoint-source";
 import { FileDrop } from "./FileDrop";
 import { evaluationSource, fileSource, type TextSource } from "./new-rating";
 import { SessionForm } from "./SessionForm";
 import "./ratings.css";
 
-type From = "evaluation" | "files";
+const FROM = ["evaluation", "run", "files"] as const;
+type From = (typeof FROM)[number];
 
 interface Found {
   /** Of the source: another one is another form. */
@@ -27,13 +31,15 @@ export function NewRatingPage() {
   const { t } = useTranslation();
   const [query, setQuery] = useSearchParams();
   const asked = query.get("artefact");
+  const run = query.get("run");
   const loaded = useArtefacts((state) => state.loaded);
   const evaluations = useArtefacts((state) => state.artefacts).filter(({ kind }) => kind === "generations");
   const [chosen, setChosen] = useState<From | null>(null);
-  const from = chosen ?? (asked !== null || evaluations.length > 0 ? "evaluation" : "files");
+  const from = chosen ?? (run !== null ? "run" : asked !== null || evaluations.length > 0 ? "evaluation" : "files");
   const evaluation = useEvaluation(from === "evaluation" ? (asked ?? evaluations[0]?.id ?? null) : null);
+  const checkpoints = useCheckpoints(from === "run" ? run : null);
   const files = useFiles();
-  const { found, error } = from === "evaluation" ? evaluation : files;
+  const { found, error } = { evaluation, run: checkpoints, files }[from];
   return (
     <Page title={t("ratings.new_title")} lead={t("ratings.new_lead")}>
       <Section title={t("ratings.texts")}>
@@ -41,13 +47,19 @@ export function NewRatingPage() {
           <SegmentedControl
             aria-label={t("ratings.texts")}
             value={from}
-            onChange={(value) => setChosen(value === "files" ? "files" : "evaluation")}
-            data={[
-              { value: "evaluation", label: t("ratings.from_evaluation") },
-              { value: "files", label: t("ratings.from_files") },
-            ]}
+            onChange={(value) => setChosen(FROM.find((one) => one === value) ?? "evaluation")}
+            data={FROM.map((value) => ({ value, label: t(`ratings.from_${value}`) }))}
           />
-          {from === "files" ? (
+          {from === "run" ? (
+            <>
+              <RunSelect value={run} onChange={(id) => setQuery({ run: id }, { replace: true })} />
+              {run !== null && found === null && (
+                <Text size="sm" c="dimmed">
+                  {t("ratings.no_checkpoints")}
+                </Text>
+              )}
+            </>
+          ) : from === "files" ? (
             <FileDrop
               label={t("ratings.choose_files")}
               help={t("ratings.files_help")}
@@ -94,6 +106,29 @@ function EvaluationSelect({ value, onChange }: { readonly value: string | null; 
   );
 }
 
+/** Runs that have learnt with a reward or from pairs: those write the same prompts at every evaluation. */
+function RunSelect({ value, onChange }: { readonly value: string | null; onChange: (id: string) => void }) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const runs = useRuns((state) => state.runs);
+  return (
+    <Select
+      label={t("ratings.run")}
+      description={t("ratings.run_help")}
+      w="min(100%, 460px)"
+      allowDeselect={false}
+      value={value}
+      onChange={(id) => id !== null && onChange(id)}
+      data={runs
+        .filter((run) => ["sft", "ppo", "dpo"].includes(stageOf(run).stage))
+        .map((run) => ({
+          value: run.run_id,
+          label: `${run.config.name} · ${run.stage} · ${format.time(run.created)}`,
+        }))}
+    />
+  );
+}
+
 interface Reading {
   readonly found: Found | null;
   readonly error: ErrorData | null;
@@ -119,6 +154,24 @@ function useEvaluation(id: string | null): Reading & { readonly loading: boolean
     error: texts?.status === "failed" ? texts.error : null,
     loading: id !== null && (texts === undefined || texts.status === "loading"),
   };
+}
+
+function useCheckpoints(id: string | null): Reading {
+  const run = useRuns((state) => state.runs.find(({ run_id }) => run_id === id));
+  const detail = useRuns((state) => (id === null ? undefined : state.details[id]));
+  const open = useRuns((state) => state.open);
+  const known = run !== undefined;
+  useEffect(() => {
+    if (id !== null && known) open(id).catch(() => undefined);
+  }, [id, known, open]);
+  return useMemo(() => {
+    if (run === undefined || !hasCheckpointTexts(detail)) return { found: null, error: null };
+    const name = `${run.config.name} · ${run.stage}`;
+    return {
+      found: { key: `${run.run_id} ${detail.texts.length}`, name, source: checkpointSource(run, detail) },
+      error: null,
+    };
+  }, [run, detail]);
 }
 
 function useFiles(): Reading & { readonly names: readonly string[]; read(files: readonly File[]): void } {

@@ -1,7 +1,8 @@
 /** What the model writes as it learns: the same prompts at every evaluation, side by side with the first time. */
-import { Group, Slider, Stack, Text } from "@mantine/core";
+import { Button, Group, Slider, Stack, Text } from "@mantine/core";
 import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
 import type { WrittenText } from "../../shared/protocol/events";
 import type { RunDetail } from "../../stores/run-detail";
 import { useRuns } from "../../stores/runs";
@@ -10,6 +11,8 @@ import { Section } from "../common/Page";
 import { useFormat } from "../common/use-format";
 
 const NONE: RunDetail["texts"] = [];
+/** Texts of a step that are shown at once. */
+const SHOWN = 6;
 
 export function TextsTab({ runId }: { readonly runId: string }) {
   const { t } = useTranslation();
@@ -17,6 +20,7 @@ export function TextsTab({ runId }: { readonly runId: string }) {
   const sets = useRuns((state) => state.details[runId]?.texts ?? NONE);
   /** null follows the newest. */
   const [chosen, setChosen] = useState<number | null>(null);
+  const [limit, setLimit] = useState(SHOWN);
   const label = useId();
   const last = sets.length - 1;
   const index = Math.min(chosen ?? last, last);
@@ -30,7 +34,17 @@ export function TextsTab({ runId }: { readonly runId: string }) {
     );
   const step = (place: number) => t("texts.at", { step: format.count(sets[place]?.step ?? 0) });
   return (
-    <Section title={t("texts.title")} help={t("texts.help")}>
+    <Section
+      title={t("texts.title")}
+      help={t("texts.help")}
+      actions={
+        last > 0 && (
+          <Button component={Link} to={`/ratings/new?run=${runId}`} variant="light" size="sm">
+            {t("texts.rate")}
+          </Button>
+        )
+      }
+    >
       <Stack gap="md">
         {last > 0 && (
           <Group gap="md" wrap="nowrap">
@@ -55,7 +69,7 @@ export function TextsTab({ runId }: { readonly runId: string }) {
           </Group>
         )}
         <ol className="ng-texts">
-          {shown.texts.map((text, place) => (
+          {shown.texts.slice(0, limit).map((text, place) => (
             <li key={text.prompt}>
               {index > 0 && first.texts[place] !== undefined && (
                 <Written text={first.texts[place]} title={step(0)} before />
@@ -64,6 +78,11 @@ export function TextsTab({ runId }: { readonly runId: string }) {
             </li>
           ))}
         </ol>
+        {shown.texts.length > limit && (
+          <Button variant="default" w="fit-content" onClick={() => setLimit(shown.texts.length)}>
+            {t("results.more", { count: shown.texts.length - limit })}
+          </Button>
+        )}
       </Stack>
     </Section>
   );
