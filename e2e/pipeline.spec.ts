@@ -1,14 +1,20 @@
-/** The tutorial by clicking, on a tiny model: from a template to texts side by side, with a reload in the middle of PPO. */
+/**
+ * The tutorial by clicking, on a tiny model: from a template to texts side by side, with a reload in the middle of PPO;
+ * then votes on those texts, and what learns from the votes.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Locator, Page } from "@playwright/test";
 import { expectState, importDataset, smallDataset } from "./journey";
+import { closeTheLoop, rateAll } from "./loop";
 import { expect, expectAccessible, open, pattern, t, test } from "./studio";
 import { writeTinyModel } from "./tiny-model";
 
 const STAGES = ["sft", "reward", "judge", "merge", "ppo", "evaluate"];
 const LONG = 400_000;
+/** Prompts that are written on and rated. */
+const ITEMS = 6;
 
 const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: ["query_key_value"] };
 const training = { max_steps: 4, per_device_train_batch_size: 2, max_length: 24, eval_steps: 4, save_steps: 2 };
@@ -24,13 +30,15 @@ const TINY: Readonly<Record<string, object>> = {
     num_ppo_epochs: 1,
     num_mini_batches: 1,
     response_length: 6,
+    // So large that it writes other texts afterwards: equal ones cannot be rated.
+    learning_rate: 0.03,
     eval_steps: 24,
     save_steps: 1,
-    sample_texts: 1,
+    sample_texts: 2,
   },
   evaluate: {
     split: "validation",
-    num_prompts: 3,
+    num_prompts: ITEMS,
     generation: { max_new_tokens: 6, temperature: 1, top_k: 0, top_p: 1 },
   },
 };
@@ -85,7 +93,7 @@ const output = (page: Page): Locator => page.locator('a[href*="#/artefacts/"]', 
 
 test("the tutorial by clicking, with a reload in the middle of PPO", async ({ page }) => {
   await open(page, "/data");
-  await importDataset(page, smallDataset(40));
+  await importDataset(page, smallDataset(80));
   await expect(page.getByRole("dialog")).toBeHidden();
   await importTinyModel(page);
 
@@ -150,6 +158,13 @@ test("the tutorial by clicking, with a reload in the middle of PPO", async ({ pa
   expect(events.findLast(({ type }) => type === "log")?.step).toBe(24);
   expect(events.find(({ type }) => type === "log")?.metrics).toHaveProperty("objective/kl");
 
+  // People may rate what it wrote before and after.
+  await page.getByRole("tab", { name: t("run.tab_texts"), exact: true }).click();
+  await page.getByRole("link", { name: t("texts.rate"), exact: true }).click();
+  for (const step of [0, 24]) await expect(page.getByText(`ppo @ ${step}`)).toBeVisible();
+  await expectAccessible(page, "a rating of a run's checkpoints");
+  await page.goBack();
+
   // Texts side by side, and from them back to where they came from.
   await page.goBack();
   await select(page, "evaluate");
@@ -160,4 +175,7 @@ test("the tutorial by clicking, with a reload in the middle of PPO", async ({ pa
   await expect(summary).toContainText(/\d/);
   for (const origin of [/tiny/, /small/]) await expect(page.getByText(origin).first()).toBeVisible();
   await expectAccessible(page, "texts side by side");
+
+  // People vote, and the votes teach.
+  await closeTheLoop(page, await rateAll(page, ITEMS));
 });

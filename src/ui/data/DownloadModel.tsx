@@ -207,7 +207,7 @@ function Row({ download, onGoOn }: { readonly download: DownloadState; readonly 
       {origin.license !== null && (
         <Text size="xs" c="dimmed">
           {t("download.license", { license: origin.license })}{" "}
-          <Anchor href={`${origin.endpoint}/${name}`} target="_blank" rel="noreferrer" size="xs">
+          <Anchor href={`${origin.endpoint}/${name}`} target="_blank" rel="noreferrer" size="xs" underline="always">
             {t("download.card")}
           </Anchor>
         </Text>
