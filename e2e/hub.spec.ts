@@ -53,7 +53,8 @@ test("a model from a hub, with a reload in the middle", async ({ page }) => {
     await list.getByRole("button", { name: t("download.go_on", { name: REPO }) }).click();
     release();
     await ask(page, hub);
-    const entry = page.getByRole("button", { name: new RegExp(`^${REPO}`) });
+    const models = page.getByRole("list", { name: t("data.models"), exact: true });
+    const entry = models.getByRole("button", { name: new RegExp(`^${REPO} `) });
     await expect(entry).toBeVisible();
     await entry.click();
     await expect(page.getByText(new URL(hub.endpoint).host)).toBeVisible();
