@@ -53,8 +53,10 @@ async function build() {
 
 async function python() {
   const report = reportPath("python.xml");
-  const args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", `--junitxml=${report}`, "workers/remote/tests"];
-  const { code } = await run(await ensurePython(), args);
+  // Two at a time: most of these tests wait for processes that import PyTorch. A file stays together, with its fixtures.
+  const parallel = ["-n", "2", "--dist", "loadfile"];
+  const args = ["-m", "pytest", "-q", "-p", "no:cacheprovider", ...parallel, `--junitxml=${report}`];
+  const { code } = await run(await ensurePython(), [...args, "workers/remote/tests"]);
   return settle(readReport(report, pytestCounts), code);
 }
 

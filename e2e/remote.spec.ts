@@ -142,6 +142,8 @@ async function openRun(page: Page, pipelineId: string, stage: string): Promise<s
   await open(page, `/pipelines/${pipelineId}?stage=${stage}`);
   await page.getByRole("link", { name: t("pipeline.open_run"), exact: true }).click({ timeout: PATIENCE });
   await page.waitForURL(/#\/runs\/[^/?]+$/);
+  // The address changes before the screen does, and the pipeline's screen has states too.
+  await expect(page.getByRole("tab", { name: t("run.tab_record"), exact: true })).toBeVisible();
   return page.url().replace(/^.*#\/runs\//, "");
 }
 

@@ -30,7 +30,7 @@ export function StagePlaceFact({ pipeline, stageId }: PlaceFactProps) {
   const id = workerOf(run === undefined ? pipeline.places[stageId] : run.place);
   if (id === null) return <>{t("workers.here")}</>;
   return (
-    <Anchor component={Link} to="/workers" size="sm">
+    <Anchor component={Link} to="/workers" size="sm" underline="always">
       {workerName(workers, id)}
     </Anchor>
   );

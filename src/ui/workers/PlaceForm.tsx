@@ -47,7 +47,7 @@ export function PlaceForm({ stage, kind, place, onChange, config, preflight, onP
     return (
       <Text size="sm">
         {t("workers.place")}: {t("workers.here")} ·{" "}
-        <Anchor component={Link} to="/workers" size="sm">
+        <Anchor component={Link} to="/workers" size="sm" underline="always">
           {t("workers.place_add")}
         </Anchor>
       </Text>
