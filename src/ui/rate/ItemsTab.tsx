@@ -1,5 +1,5 @@
 /** The walk-through's table: id, prompt, both texts, votes, majority, rewards; sorted, filtered, exported. */
-import { Button, Group, SegmentedControl, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useDeferredValue, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { PairFigures } from "../../shared/ratings/figures";
@@ -12,6 +12,7 @@ import {
 } from "../../shared/ratings/rows";
 import { type Rating, votesOf } from "../../stores/ratings";
 import { Section } from "../common/Page";
+import { SortControls } from "../common/SortControls";
 import { useFormat } from "../common/use-format";
 import { ExportButtons } from "./ExportButtons";
 import { ItemsTable } from "./ItemsTable";
@@ -57,22 +58,13 @@ export function ItemsTab({ rating, pair, figures }: ItemsTabProps) {
     >
       <Stack gap="sm">
         <Group gap="md" align="flex-end">
-          <Select
-            label={t("results.sort")}
-            w={250}
-            allowDeselect={false}
-            value={sort}
-            onChange={(value) => value !== null && setSort(value)}
-            data={sorts.map(({ value, label }) => ({ value, label }))}
-          />
-          <SegmentedControl
-            aria-label={t("results.direction")}
-            value={descending ? "down" : "up"}
-            onChange={(value) => setDescending(value === "down")}
-            data={[
-              { value: "up", label: t("results.ascending") },
-              { value: "down", label: t("results.descending") },
-            ]}
+          <SortControls
+            sorts={sorts}
+            sort={sort}
+            onSort={setSort}
+            descending={descending}
+            onDescending={setDescending}
+            directions={["up", "down"]}
           />
           <Select
             label={t("verdicts.show")}

@@ -1,5 +1,5 @@
 /** An evaluation: what its means are worth, then every prompt with what each model made of it. */
-import { Button, Group, Loader, SegmentedControl, Select, Stack, Table, Text, TextInput } from "@mantine/core";
+import { Button, Group, Loader, Stack, Table, Text, TextInput } from "@mantine/core";
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Generation } from "../../shared/protocol/artefact";
@@ -9,6 +9,7 @@ import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatPercent, formatValue } from "../common/format";
 import { Section } from "../common/Page";
+import { SortControls } from "../common/SortControls";
 import { useFormat } from "../common/use-format";
 import {
   type Comparison,
@@ -142,22 +143,13 @@ function Texts({ comparison }: { readonly comparison: Comparison }) {
     <Section title={t("results.title")}>
       <Stack gap="sm">
         <Group gap="md" align="flex-end">
-          <Select
-            label={t("results.sort")}
-            w={260}
-            allowDeselect={false}
-            value={sort}
-            onChange={(value) => value !== null && setSort(value)}
-            data={sorts.map(({ value, label }) => ({ value, label }))}
-          />
-          <SegmentedControl
-            aria-label={t("results.direction")}
-            value={descending ? "down" : "up"}
-            onChange={(value) => setDescending(value === "down")}
-            data={[
-              { value: "down", label: t("results.descending") },
-              { value: "up", label: t("results.ascending") },
-            ]}
+          <SortControls
+            sorts={sorts}
+            sort={sort}
+            onSort={setSort}
+            descending={descending}
+            onDescending={setDescending}
+            directions={["down", "up"]}
           />
           <TextInput
             aria-label={t("results.search")}
