@@ -50,10 +50,8 @@ export const usePipelines = create<PipelinesState>()((set) => {
     pipelines: inTurn(refreshAll),
     artefacts: inTurn(() => useArtefacts.getState().load()),
     workers: inTurn(() => useWorkers.getState().load()),
-    models: inTurn(async () => {
-      await useDownloads.getState().load();
-      await useModels.getState().load();
-    }),
+    models: inTurn(() => useModels.getState().load()),
+    downloads: inTurn(() => useDownloads.getState().load()),
   };
 
   /** A stage that has begun is a run that the list of runs does not know yet. */

@@ -89,7 +89,7 @@ async function open(base: string): Promise<StudioParts> {
     remotes,
     datasets: new DatasetLibrary(datasets, sources),
     models: new ModelLibrary(models, sources, free),
-    downloads: new ModelDownloads(models, sources, free, () => changes.publish("models")),
+    downloads: new ModelDownloads(models, sources, free, (change) => changes.publish(change)),
     scoring: new Scoring(runs, shelf, artefacts),
     estimate,
   };

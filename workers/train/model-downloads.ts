@@ -36,13 +36,14 @@ export class ModelDownloads {
 
   /**
    * @param folder that of the model library
-   * @param changed told when a download begins or ends, and now and then while it works
+   * @param changed told "downloads" when one begins or ends, and now and then while it works; "models" when there is
+   *   another one
    */
   constructor(
     private readonly folder: Folder,
     private readonly sources: Pick<Sources, "model">,
     private readonly free: FreeBytes,
-    private readonly changed: () => void,
+    private readonly changed: (change: "downloads" | "models") => void,
   ) {}
 
   /** The oldest first. */
@@ -75,7 +76,7 @@ export class ModelDownloads {
     this.#errors.delete(id);
     active.stored = await this.#size(id, files);
     active.done = this.#work(hub, download, active);
-    this.changed();
+    this.changed("downloads");
     return this.#state(download);
   }
 
@@ -89,11 +90,12 @@ export class ModelDownloads {
       await this.#refuseFull(total(download.files) - active.stored);
       await this.#fetch(hub, download, active);
       await this.#finish(download);
+      this.changed("models");
     } catch (error) {
       if (!active.abort.signal.aborted) this.#errors.set(download.id, toErrorData(error));
     } finally {
       this.#active.delete(download.id);
-      this.changed();
+      this.changed("downloads");
     }
   }
 
@@ -120,7 +122,7 @@ export class ModelDownloads {
     await this.stop(id);
     this.#errors.delete(id);
     await this.folder.remove(id);
-    this.changed();
+    this.changed("downloads");
   }
 
   async #begin(hub: Hub, endpoint: string, { repo, revision }: ModelRequest): Promise<ModelDownload> {
@@ -175,7 +177,7 @@ export class ModelDownloads {
     const now = Date.now();
     if (now - this.#told < TELL_EVERY) return;
     this.#told = now;
-    this.changed();
+    this.changed("downloads");
   }
 
   async #stored(): Promise<ModelDownload[]> {

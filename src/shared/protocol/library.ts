@@ -136,7 +136,7 @@ export interface PreferencesImport {
 }
 
 /** What may have changed. */
-export const studioChange = z.enum(["pipelines", "artefacts", "workers", "models"]);
+export const studioChange = z.enum(["pipelines", "artefacts", "workers", "models", "downloads"]);
 export type StudioChange = z.infer<typeof studioChange>;
 
 /** The local worker's other half: what is stored on this machine. Every method rejects with a NagiError. */
@@ -154,7 +154,7 @@ export interface LibraryBackend {
   /** Models on their way from a hub, the oldest first. */
   listDownloads(): Promise<DownloadState[]>;
   /**
-   * Begins a download or goes on with one; resolves once it is under way. Changes of "models" tell how it goes on.
+   * Begins a download or goes on with one; resolves once it is under way. Changes of "downloads" tell how it goes on, one of "models" that it is there.
    * Errors: hub.*, model.file_missing, storage.quota, storage.busy.
    */
   startDownload(request: ModelRequest): Promise<void>;
