@@ -23,10 +23,6 @@ class NagiError(Exception):
         """Plain data, `$defs/error_data` of the schema."""
         return {"code": self.code, "message": self.message, "details": self.details}
 
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> NagiError:
-        return cls(str(data["code"]), str(data["message"]), data["details"])
-
 
 def to_error_data(error: BaseException) -> dict[str, Any]:
     """Whatever was raised, as plain data."""

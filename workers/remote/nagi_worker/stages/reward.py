@@ -122,7 +122,7 @@ class Items(torch.utils.data.Dataset[dict[str, Any]]):
     """What the Trainer's loader asks: an item's texts. Of pairs that are drawn anew in every epoch numbers run on."""
 
     def __init__(self, data: RewardData, objective: str, orders: EpochOrder) -> None:
-        self._data, self._objective, self._orders = data, objective, orders
+        self._data, self._orders = data, orders
         self._count = data.items(objective)
 
     def __len__(self) -> int:
