@@ -8,6 +8,7 @@
 import { NagiError } from "../../../src/shared/errors";
 import type { BufferSlice, Gpu } from "../gpu/gpu";
 import { fromFloat32, toFloat32 } from "../io/dtype";
+import { piecesOfTensor, type Tensors } from "../io/tensors";
 import type { ParameterSlices } from "../plan/execute";
 import { shapeSize } from "../plan/record";
 import type { LoraOptions } from "./lora";
@@ -35,6 +36,9 @@ export interface StoreOptions {
 }
 
 const KINDS: readonly ParameterKind[] = ["weights", "gradients", "exp_avg", "exp_avg_sq"];
+
+/** Bytes that are written before the GPU is waited for: what it has not taken yet is memory of this process. */
+const WRITE_AHEAD = 32 << 20;
 
 /** Above it a half is infinite. */
 const LARGEST_HALF = 65_504;
@@ -127,18 +131,15 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
   }
 
   /**
-   * Overwrites tensors on the GPU: all of them, or those that are trained (gradients and moments: always those).
-   * @throws NagiError model.tensor_missing {file, tensor} where one has no entry in `tensors`, model.tensor_shape {tensor,
-   * expected, actual} where the number of elements differs, model.tensor_type {file, tensor, dtype} where a value is too
-   * large for the f16 it is to be stored as.
+   * Overwrites tensors on the GPU: all of them, or those that are trained (gradients and moments: always those). Each is
+   * read when it is its turn, piece by piece; no more than WRITE_AHEAD bytes wait for the GPU.
+   * Rejects with NagiError model.tensor_missing {file, tensor} where one has no entry in `tensors`, model.tensor_shape
+   * {tensor, expected, actual} where the number of elements differs, model.tensor_type {file, tensor, dtype} where a value
+   * is too large for the f16 it is to be stored as, and as the tensors' source does.
    */
-  load(
-    kind: ParameterKind,
-    tensors: ReadonlyMap<string, Float32Array>,
-    source: string,
-    which: "all" | "trained" = "all",
-  ): void {
-    for (const { name, shape, trainable, element } of this.layout.places.values()) {
+  async load(kind: ParameterKind, tensors: Tensors, source: string, which: "all" | "trained" = "all"): Promise<void> {
+    let waiting = 0;
+    for (const { name, shape, trainable } of this.layout.places.values()) {
       if (!trainable && (kind !== "weights" || which === "trained")) continue;
       const tensor = tensors.get(name);
       if (!tensor)
@@ -152,8 +153,25 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
           `${source}: tensor ${name} has ${tensor.length} elements, the model wants [${shape.join(", ")}]`,
           { tensor: name, expected: shape.join(", "), actual: String(tensor.length) },
         );
-      this.gpu.write(this.#slice(name, kind), element === "f16" ? halves(tensor, name, source) : tensor);
+      let first = 0;
+      for await (const piece of piecesOfTensor(tensor)) {
+        this.#write(kind, name, first, piece, source);
+        first += piece.length;
+        waiting += piece.byteLength;
+        if (waiting < WRITE_AHEAD) continue;
+        await this.gpu.read({ ...this.#slice(name, kind), size: 4 });
+        waiting = 0;
+      }
     }
+  }
+
+  /** Overwrites elements from `first` (even) on; all pieces of a parameter but its last have an even length. */
+  #write(kind: ParameterKind, name: string, first: number, piece: Float32Array, source: string): void {
+    const half = kind === "weights" && this.layout.element(name) === "f16";
+    const slice = this.#slice(name, kind);
+    const skipped = (half ? 2 : 4) * first;
+    const target = { ...slice, offset: slice.offset + skipped, size: slice.size - skipped };
+    this.gpu.write(target, half ? halves(piece, name, source) : piece);
   }
 
   /** Copies of all tensors of a kind (weights: or of those that are trained), after the work submitted so far. */

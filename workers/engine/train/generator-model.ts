@@ -45,7 +45,7 @@ export async function openWritingModel(
     ...(side ? { lora: side.lora } : {}),
   });
   const store = ParameterStore.allocate(gpu, layout);
-  store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), model.name);
+  await store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), model.name);
   const generator = await Generator.create(gpu, config, store, { ...size, adapter: side !== null });
   const destroy = () => {
     generator.destroy();

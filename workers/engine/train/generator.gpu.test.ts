@@ -67,7 +67,7 @@ async function openStore(name: string, adapter: boolean): Promise<{ config: Neox
     ...(side ? { lora: side.lora } : {}),
   });
   const store = ParameterStore.allocate(gpu, layout);
-  store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), name);
+  await store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), name);
   return { config, store };
 }
 

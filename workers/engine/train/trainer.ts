@@ -8,6 +8,7 @@ import { NagiError } from "../../../src/shared/errors";
 import type { RewardObjective } from "../../../src/shared/protocol/config";
 import type { PackedBatch } from "../data/batches";
 import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
+import type { Tensors, TensorValues } from "../io/tensors";
 import type { LoraOptions } from "../model/lora";
 import type { NeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
@@ -99,17 +100,12 @@ export class Trainer {
   /**
    * Uploads the weights and prepares the largest plan. What does not fit the adapter is refused before anything is
    * allocated.
-   * @param tensors all parameters by their name on disk, `score.weight` included (model/shapes.ts draws fresh ones).
-   * Adapters that are not among them are drawn as peft draws them.
+   * @param tensors all parameters by their name on disk, `score.weight` included (model/shapes.ts draws fresh ones); each
+   * is read when it is its turn to be uploaded. Adapters that are not among them are drawn as peft does.
    * @throws NagiError model.tensor_missing, model.tensor_shape, gpu.limit, gpu.out_of_memory; config.invalid where nothing
    * would be trained or the adapters' targets do not exist.
    */
-  static async create(
-    gpu: Gpu,
-    config: NeoxConfig,
-    tensors: ReadonlyMap<string, Float32Array>,
-    options: TrainerOptions,
-  ): Promise<Trainer> {
+  static async create(gpu: Gpu, config: NeoxConfig, tensors: Tensors, options: TrainerOptions): Promise<Trainer> {
     const task = taskOf(options);
     const { layout, fresh } = layOutModel(gpu, config, task.head, options);
     const largest: ProgramSpec = {
@@ -119,7 +115,12 @@ export class Trainer {
     };
     checkFit(gpu, { config, task, store: layout }, largest);
     const store = ParameterStore.allocate(gpu, layout);
-    store.load("weights", new Map([...fresh, ...tensors]), "model");
+    try {
+      await store.load("weights", new Map<string, TensorValues>([...fresh, ...tensors]), "model");
+    } catch (error) {
+      store.destroy();
+      throw error;
+    }
     const results = gpu.createBuffer("step results", 512);
     const arena = new Arena(gpu);
     const totalLoss = { ...results, offset: LOSS, size: 4 };
@@ -207,7 +208,7 @@ export class Trainer {
     return this.#inOrder(async () => {
       const { store } = this.shop;
       for (const kind of ["weights", "exp_avg", "exp_avg_sq"] as const) {
-        store.load(kind, state[kind], "checkpoint", "trained");
+        await store.load(kind, state[kind], "checkpoint", "trained");
       }
       this.#optimizerStep = state.optimizer_step;
     });
