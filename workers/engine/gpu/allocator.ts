@@ -2,6 +2,7 @@
 
 import { NagiError } from "../../../src/shared/errors";
 import type { Counters } from "./counters";
+import type { EngineDevice } from "./device";
 
 /** A range of a buffer. Bytes; the offset is a multiple of 256, so that any slice can be bound. */
 export interface BufferSlice {
@@ -17,7 +18,7 @@ const mebibytes = (bytes: number) => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 
 export class Allocator {
   constructor(
-    private readonly device: GPUDevice,
+    private readonly device: Pick<EngineDevice, "limits" | "createBuffer" | "pushErrorScope" | "popErrorScope">,
     private readonly counters: Counters,
     private readonly onError: (error: NagiError) => void,
   ) {}

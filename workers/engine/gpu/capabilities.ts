@@ -3,6 +3,8 @@
  * compare and copy it.
  */
 
+import type { AdapterFacts, EngineDevice } from "./device";
+
 export interface Capabilities {
   readonly f16: boolean;
   readonly subgroups: boolean;
@@ -19,7 +21,7 @@ export interface Capabilities {
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|warp|basic render/i;
 
 /** Reads the capabilities of a device. `info` is the adapter's (browsers may leave its strings empty). */
-export function capabilitiesOf(device: GPUDevice, info: GPUAdapterInfo): Capabilities {
+export function capabilitiesOf(device: Pick<EngineDevice, "features" | "limits">, info: AdapterFacts): Capabilities {
   const subgroups = device.features.has("subgroups");
   const min = info.subgroupMinSize ?? 0;
   const max = info.subgroupMaxSize ?? 0;
@@ -35,7 +37,7 @@ export function capabilitiesOf(device: GPUDevice, info: GPUAdapterInfo): Capabil
 }
 
 /** One readable line for run records: "NVIDIA ampere", "llvmpipe (LLVM 15.0.6, 256 bits)". */
-export function describeAdapter(info: GPUAdapterInfo): string {
+export function describeAdapter(info: AdapterFacts): string {
   const name =
     info.description || [info.vendor, info.architecture, info.device].filter((part) => part !== "").join(" ");
   return name.trim() || "unnamed adapter";

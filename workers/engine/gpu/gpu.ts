@@ -9,6 +9,7 @@ import type { ElementType, KernelDefinition } from "../kernels/define";
 import { Allocator, type BufferSlice, USAGE } from "./allocator";
 import { type Capabilities, capabilitiesOf, describeAdapter } from "./capabilities";
 import { type Counters, noCounts } from "./counters";
+import type { AdapterFacts, EngineDevice, EngineLimits } from "./device";
 import type { Dispatch } from "./dispatch";
 import { Patience } from "./patience";
 import { Pipelines, withDefaults } from "./pipelines";
@@ -70,7 +71,7 @@ export class Gpu {
   readonly capabilities: Capabilities;
   /** The adapter in one line, for run records. */
   readonly adapterName: string;
-  readonly limits: GPUSupportedLimits;
+  readonly limits: EngineLimits;
   /** Live totals; copy with snapshot() to compare. */
   readonly counters: Counters = noCounts();
   /** Resolves when the device is lost without destroy(): NagiError gpu.lost {reason, message}. Never rejects. */
@@ -86,8 +87,8 @@ export class Gpu {
   private readonly patience: Patience | undefined;
 
   private constructor(
-    private readonly device: GPUDevice,
-    info: GPUAdapterInfo,
+    private readonly device: EngineDevice,
+    info: AdapterFacts,
     options: GpuOptions,
   ) {
     this.capabilities = capabilitiesOf(device, info);
@@ -126,7 +127,7 @@ export class Gpu {
   }
 
   /** Wraps a device. `info` is its adapter's info. */
-  static fromDevice(device: GPUDevice, info: GPUAdapterInfo, options: GpuOptions = {}): Gpu {
+  static fromDevice(device: EngineDevice, info: AdapterFacts, options: GpuOptions = {}): Gpu {
     return new Gpu(device, info, options);
   }
 

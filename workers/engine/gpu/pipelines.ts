@@ -6,6 +6,7 @@
 import { NagiError } from "../../../src/shared/errors";
 import type { ElementType, KernelDefinition } from "../kernels/define";
 import type { Counters } from "./counters";
+import type { EngineDevice } from "./device";
 import { composeWgsl, interfaceProblems } from "./wgsl";
 
 export interface BuiltPipeline {
@@ -49,7 +50,7 @@ export class Pipelines {
   private readonly kernels = new Map<string, KernelDefinition>();
 
   constructor(
-    private readonly device: GPUDevice,
+    private readonly device: EngineDevice,
     private readonly counters: Counters,
   ) {}
 

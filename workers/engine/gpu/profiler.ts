@@ -1,6 +1,7 @@
 /** Per-kernel GPU time by timestamp queries: one compute pass a dispatch, so use it to look, not to train. */
 
 import { type Allocator, USAGE } from "./allocator";
+import type { EngineDevice } from "./device";
 import type { Dispatch } from "./dispatch";
 
 export interface KernelTime {
@@ -13,7 +14,7 @@ const PER_SET = 2048;
 
 /** Runs the dispatches once, in order. Empty when the device lacks timestamp-query. */
 export async function profileDispatches(
-  device: GPUDevice,
+  device: EngineDevice,
   allocator: Allocator,
   dispatches: readonly Dispatch[],
 ): Promise<KernelTime[]> {

@@ -1,23 +1,8 @@
 /** Asks a GPU object (navigator.gpu, or Dawn's in Node) for a device with everything the adapter grants. */
 
 import { NagiError } from "../../../src/shared/errors";
+import { FEATURES, LIMITS } from "./device";
 import { Gpu, type GpuOptions } from "./gpu";
-
-/** Limits that decide which models fit; defaults would hold large adapters to 128 MiB bindings. */
-const LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxUniformBufferBindingSize",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupSizeY",
-  "maxComputeWorkgroupSizeZ",
-  "maxComputeWorkgroupsPerDimension",
-] as const;
-
-const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
 export interface OpenOptions extends GpuOptions {
   readonly powerPreference?: GPUPowerPreference;

@@ -5,6 +5,7 @@
 
 import type { KernelDefinition } from "../kernels/define";
 import { type Allocator, type BufferSlice, USAGE } from "./allocator";
+import type { EngineDevice } from "./device";
 
 const PAGE = 262_144;
 const ALIGN = 256;
@@ -38,7 +39,7 @@ export class UniformArena {
   private readonly pages: GPUBuffer[] = [];
 
   constructor(
-    private readonly queue: GPUQueue,
+    private readonly queue: EngineDevice["queue"],
     private readonly allocator: Allocator,
   ) {}
 
