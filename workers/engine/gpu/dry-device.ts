@@ -1,0 +1,118 @@
+/**
+ * A device that computes nothing and holds nothing: it counts. The engine's own code creates its buffers on it, so that
+ * what a run will need is known to the byte before any of it is allocated. It lets nothing run and nothing be read back.
+ */
+
+import type { AdapterFacts, EngineDevice, EngineLimits } from "./device";
+import { Gpu } from "./gpu";
+
+/** What choices of kernels and sizes depend on: plain data, of an adapter or of a device. */
+export interface AdapterProfile {
+  readonly limits: EngineLimits;
+  readonly features: readonly string[];
+  readonly info: AdapterFacts;
+}
+
+/** A live buffer, in bytes. */
+export interface CountedBuffer {
+  readonly label: string;
+  readonly bytes: number;
+}
+
+const still = (): never => {
+  throw new Error("a dry device runs nothing");
+};
+
+class DryBuffer implements GPUBuffer {
+  readonly __brand = "GPUBuffer";
+  readonly mapState = "unmapped";
+  readonly mapAsync = still;
+  readonly getMappedRange = still;
+  readonly unmap = still;
+  readonly label: string;
+  readonly size: number;
+  readonly usage: number;
+
+  constructor(
+    { label = "", size, usage }: GPUBufferDescriptor,
+    private readonly live: Set<DryBuffer>,
+  ) {
+    this.label = label;
+    this.size = size;
+    this.usage = usage;
+    live.add(this);
+  }
+
+  destroy(): undefined {
+    this.live.delete(this);
+  }
+}
+
+class DryDevice implements EngineDevice {
+  readonly limits: EngineLimits;
+  readonly features: ReadonlySet<string>;
+  readonly queue = { __brand: "GPUQueue", submit: still, writeBuffer: () => undefined } as const;
+  /** Never settles. */
+  readonly lost = new Promise<never>(() => undefined);
+  readonly createCommandEncoder = still;
+  readonly createQuerySet = still;
+  readonly buffers = new Set<DryBuffer>();
+
+  constructor({ limits, features }: AdapterProfile) {
+    this.limits = limits;
+    this.features = new Set(features);
+  }
+
+  createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer {
+    return new DryBuffer(descriptor, this.buffers);
+  }
+
+  createBindGroup({ label = "" }: GPUBindGroupDescriptor): GPUBindGroup {
+    return { __brand: "GPUBindGroup", label };
+  }
+
+  createBindGroupLayout({ label = "" }: GPUBindGroupLayoutDescriptor): GPUBindGroupLayout {
+    return { __brand: "GPUBindGroupLayout", label };
+  }
+
+  createPipelineLayout({ label = "" }: GPUPipelineLayoutDescriptor): GPUPipelineLayout {
+    return { __brand: "GPUPipelineLayout", label };
+  }
+
+  createShaderModule({ label = "" }: GPUShaderModuleDescriptor): GPUShaderModule {
+    const info: GPUCompilationInfo = { __brand: "GPUCompilationInfo", messages: [] };
+    return { __brand: "GPUShaderModule", label, getCompilationInfo: () => Promise.resolve(info) };
+  }
+
+  createComputePipelineAsync({ label = "" }: GPUComputePipelineDescriptor): Promise<GPUComputePipeline> {
+    return Promise.resolve({ __brand: "GPUComputePipeline", label, getBindGroupLayout: still });
+  }
+
+  pushErrorScope(): undefined {}
+
+  popErrorScope(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  /** Nothing ever happens to it. */
+  addEventListener(): void {}
+
+  destroy(): undefined {
+    this.buffers.clear();
+  }
+}
+
+export interface DryGpu {
+  readonly gpu: Gpu;
+  /** What is alive, in the order of creation. */
+  buffers(): CountedBuffer[];
+}
+
+/** A Gpu that counts: of an adapter with these limits and features. Give its `gpu` to whatever allocates. */
+export function openDryGpu(profile: AdapterProfile): DryGpu {
+  const device = new DryDevice(profile);
+  return {
+    gpu: Gpu.fromDevice(device, profile.info),
+    buffers: () => Array.from(device.buffers, ({ label, size }) => ({ label, bytes: size })),
+  };
+}
