@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { NagiError } from "../../../src/shared/errors";
 import type { Gpu } from "./gpu";
-import { openGpu } from "./request";
+import { type OpenOptions, openGpu } from "./request";
 
 export type DawnAdapter = "lavapipe" | "swiftshader";
 
@@ -32,12 +32,17 @@ const IS: Readonly<Record<DawnAdapter, RegExp>> = { lavapipe: /llvmpipe/i, swift
 /** Dawn stops when its GPU object is collected, whatever devices it made. */
 const alive = new Set<GPU>();
 
+export interface DawnOptions extends Pick<OpenOptions, "limits" | "largestBinding"> {
+  /** Called with Dawn's `navigator.gpu` and WebGPU's global objects before a device is asked for: benchmarks lend them out. */
+  readonly onGpu?: (gpu: GPU, globals: object) => void;
+}
+
 /**
  * A device on lavapipe or SwiftShader. Default: the environment's NAGI_ADAPTER, else lavapipe, else SwiftShader, else
  * (no such driver, e.g. on a laptop) whatever adapter Dawn finds. The driver is fixed by the first call in a process.
  * @throws NagiError gpu.no_adapter {message} when the driver is not installed or another one answers.
  */
-export async function openDawn(adapter?: DawnAdapter): Promise<Gpu> {
+export async function openDawn(adapter?: DawnAdapter, { onGpu, ...options }: DawnOptions = {}): Promise<Gpu> {
   const wanted = adapter ?? fromEnvironment();
   const choice = wanted ?? (["lavapipe", "swiftshader"] as const).find((name) => manifest(name) !== null);
   if (choice !== undefined) {
@@ -53,10 +58,11 @@ export async function openDawn(adapter?: DawnAdapter): Promise<Gpu> {
     process.env.VK_ICD_FILENAMES = path;
   }
   process.env.XDG_RUNTIME_DIR ??= tmpdir();
-  const { create } = await import("webgpu");
+  const { create, globals } = await import("webgpu");
   const gpu = create([]);
+  onGpu?.(gpu, globals);
   alive.add(gpu);
-  const opened = await openGpu(gpu, { patient: true, onDestroy: () => alive.delete(gpu) });
+  const opened = await openGpu(gpu, { ...options, patient: true, onDestroy: () => alive.delete(gpu) });
   if (choice !== undefined && !IS[choice].test(opened.adapterName)) {
     opened.destroy();
     throw new NagiError(

@@ -44,6 +44,8 @@ export interface GpuOptions {
   readonly onDestroy?: () => void;
   /** Sleep before waiting for results: for Dawn in Node, which spins a core while a promise is pending. */
   readonly patient?: boolean;
+  /** Bytes: behaves as if the adapter bound no more at a time. To see what becomes of large models with small ones. */
+  readonly largestBinding?: number;
 }
 
 /** One compute pass from dispatch `first` on, as far as the budget allows; returns the first one left. */
@@ -91,7 +93,10 @@ export class Gpu {
     info: AdapterFacts,
     options: GpuOptions,
   ) {
-    this.capabilities = capabilitiesOf(device, info);
+    const capabilities = capabilitiesOf(device, info);
+    const { largestBinding = Infinity } = options;
+    const maxStorageBufferBindingSize = Math.min(capabilities.maxStorageBufferBindingSize, largestBinding);
+    this.capabilities = { ...capabilities, maxStorageBufferBindingSize };
     this.adapterName = describeAdapter(info);
     this.limits = device.limits;
     this.onDestroy = options.onDestroy;
@@ -291,7 +296,7 @@ export class Gpu {
         kernel,
         `"${name}" is bound at ${slice.offset} with ${slice.size} bytes: offsets are multiples of ${SLICE_ALIGN}, sizes of 4`,
       );
-    const granted = this.limits.maxStorageBufferBindingSize;
+    const granted = this.capabilities.maxStorageBufferBindingSize;
     if (!(slice.size <= granted))
       throw new NagiError(
         "gpu.limit",

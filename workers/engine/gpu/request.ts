@@ -6,10 +6,12 @@ import { Gpu, type GpuOptions } from "./gpu";
 
 export interface OpenOptions extends GpuOptions {
   readonly powerPreference?: GPUPowerPreference;
+  /** "default": no more than WebGPU grants everywhere (128 MiB bindings, 256 MiB buffers). Default: all there is. */
+  readonly limits?: "adapter" | "default";
 }
 
 /**
- * A device with the adapter's maximal limits and its optional features.
+ * A device with the adapter's maximal limits (unless told otherwise) and its optional features.
  * @param gpu `navigator.gpu`, which is undefined where a browser has no WebGPU.
  * @throws NagiError gpu.unavailable (no WebGPU here), gpu.no_adapter {message} (WebGPU, but no adapter or device).
  */
@@ -29,7 +31,7 @@ export async function openGpu(gpu: GPU | undefined, options: OpenOptions = {}): 
     });
   if (adapter === null) throw fail("requestAdapter returned null");
   const requiredLimits: Record<string, number> = {};
-  for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
+  if (options.limits !== "default") for (const name of LIMITS) requiredLimits[name] = adapter.limits[name];
   const device = await adapter
     .requestDevice({
       label: "nagi",

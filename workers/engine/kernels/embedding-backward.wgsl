@@ -1,6 +1,7 @@
-// d_weight[ids[r]] (+)= sum of d_y over all occurrences of that id, in order. Rows that do not occur are not touched.
+// d_weight[ids[r] - first] (+)= sum of d_y over all occurrences of that id, in order. Rows that do not occur are not
+// touched; ids outside of the `rows` of d_weight are left to the other parts of the table.
 override ACCUMULATE: u32 = 0;
-struct Params { R: u32, H: u32 }
+struct Params { R: u32, H: u32, first: u32, rows: u32 }
 @group(0) @binding(0) var<storage, read> ids: array<i32>;
 @group(0) @binding(1) var<storage, read> links: array<i32>;
 @group(0) @binding(2) var<storage, read> d_y: array<E>;
@@ -20,10 +21,11 @@ fn main(
   }
   var r = i / width;
   let h = i % width;
-  if (links[2u * r] == 0) {
+  let row = u32(ids[r]) - params.first;
+  if (links[2u * r] == 0 || row >= params.rows) {
     return;
   }
-  let target_row = u32(ids[r]) * width + h;
+  let target_row = row * width + h;
   var sum = E(0.0);
   while (r < params.R) {
     sum += d_y[r * width + h];

@@ -1,5 +1,6 @@
-// y[b] = x[index[b]]: rows of x [*, H] for B indices. Also the embedding lookup, whose table may be f16.
-struct Params { B: u32, H: u32 }
+// y[b] = x[index[b] - first]: rows of x [rows, H] for B indices; what lies outside of x is left to the other parts of the
+// table. Also the embedding lookup, whose table may be f16.
+struct Params { B: u32, H: u32, first: u32, rows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<WEIGHTS>;
 @group(0) @binding(1) var<storage, read> index: array<i32>;
 @group(0) @binding(2) var<storage, read_write> y: array<E>;
@@ -13,7 +14,12 @@ fn main(
 ) {
   let width = params.H / WIDTH;
   let i = (group.y * groups.x + group.x) * 64u + lane;
-  if (i < params.B * width) {
-    y[i] = E(x[u32(index[i / width]) * width + i % width]);
+  if (i >= params.B * width) {
+    return;
+  }
+  // Below `first` it wraps around to a row that does not exist.
+  let row = u32(index[i / width]) - params.first;
+  if (row < params.rows) {
+    y[i] = E(x[row * width + i % width]);
   }
 }

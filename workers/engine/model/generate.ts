@@ -95,7 +95,7 @@ export function recordDecode(
     const caches = remember(graph, config, size, layer, { k, v, text, position_ids: position });
     return output(graph.apply(decodeAttention, { q, ...caches, position }, { heads, length }), "y");
   });
-  const logits = lmLogits(config, parameters, hidden);
+  const logits = lmLogits(graph, config, parameters, hidden);
   const states = {
     texts: graph.state("texts", [B, TEXT_FIELDS], "i32"),
     token,

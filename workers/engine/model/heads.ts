@@ -4,6 +4,7 @@ import type { RewardObjective } from "../../../src/shared/protocol/config";
 import { gatherRows } from "../ops/gather-rows";
 import { linear } from "../ops/linear";
 import { lmLoss, lmLossLora } from "../ops/lm-loss";
+import { logits, logitsLora } from "../ops/logits";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "../ops/losses";
 import { type Graph, output, type Tensor } from "../plan/record";
 import { OUTPUT_MODULE } from "./lora";
@@ -20,8 +21,11 @@ export function outputEmbedding(config: NeoxConfig, parameters: Parameters): Ten
 }
 
 /** Logits [R,V] of hidden states [R,H]. For looking at them: training uses lmLossHead, which never makes them. */
-export function lmLogits(config: NeoxConfig, parameters: Parameters, hidden: Tensor): Tensor {
-  return parameters.linear(OUTPUT_MODULE, hidden, outputEmbedding(config, parameters));
+export function lmLogits(graph: Graph, config: NeoxConfig, parameters: Parameters, hidden: Tensor): Tensor {
+  const weight = outputEmbedding(config, parameters);
+  if (weight.partRows === undefined) return parameters.linear(OUTPUT_MODULE, hidden, weight);
+  const side = parameters.side(OUTPUT_MODULE, hidden);
+  return output(graph.apply(side ? logitsLora : logits, { h: hidden, weight, ...side }), "y");
 }
 
 /**

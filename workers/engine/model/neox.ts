@@ -51,6 +51,8 @@ export interface ParameterInfo {
   trainable(name: string): boolean;
   /** How it is stored: frozen matrices may be f16. */
   element(name: string): "f32" | "f16";
+  /** Rows of each part where it is stored in parts, else undefined. */
+  partRows(name: string): number | undefined;
   /** Of the adapters among the parameters, if there are any. */
   readonly lora: LoraOptions | undefined;
 }
@@ -75,7 +77,11 @@ export class Parameters {
   get(name: string): Tensor {
     const { store } = this;
     if (!store.has(name)) throw new Error(`the model has no parameter ${name}`);
-    const options = { trainable: store.trainable(name), element: store.element(name) };
+    const options = {
+      trainable: store.trainable(name),
+      element: store.element(name),
+      partRows: store.partRows(name),
+    };
     return this.graph.parameter(name, store.shape(name), options);
   }
 

@@ -13,7 +13,7 @@ import type { ParameterSlices } from "../plan/execute";
 import { shapeSize } from "../plan/record";
 import type { LoraOptions } from "./lora";
 import type { ParameterInfo } from "./neox";
-import { type ParameterElement, ParameterLayout, type ParameterSpec } from "./parameter-layout";
+import { type ParameterElement, ParameterLayout, type ParameterSpec, storedBytes } from "./parameter-layout";
 
 export type { ParameterSpec } from "./parameter-layout";
 
@@ -52,7 +52,8 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
 
   /**
    * Allocates the arenas (zeroed).
-   * @throws NagiError gpu.limit {what, needed, granted} (bytes) where one parameter is larger than a binding may be.
+   * @throws NagiError gpu.limit {what, needed, granted} (bytes) where one parameter is larger than a binding may be and
+   * cannot be stored in parts.
    */
   static create(gpu: Gpu, specs: readonly ParameterSpec[], options: StoreOptions = {}): ParameterStore {
     const { largestBinding = gpu.capabilities.maxStorageBufferBindingSize, lora } = options;
@@ -122,12 +123,21 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
     return this.layout.element(name);
   }
 
-  weight(name: string): BufferSlice {
-    return this.#slice(name, "weights");
+  partRows(name: string): number | undefined {
+    return this.layout.partRows(name);
   }
 
-  gradient(name: string): BufferSlice {
-    return this.#slice(name, "gradients");
+  /** In how many parts it is stored. */
+  parts(name: string): number {
+    return this.layout.place(name).parts.length;
+  }
+
+  weight(name: string, part = 0): BufferSlice {
+    return this.#slice(name, "weights", part);
+  }
+
+  gradient(name: string, part = 0): BufferSlice {
+    return this.#slice(name, "gradients", part);
   }
 
   /**
@@ -159,7 +169,7 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
         first += piece.length;
         waiting += piece.byteLength;
         if (waiting < WRITE_AHEAD) continue;
-        await this.gpu.read({ ...this.#slice(name, kind), size: 4 });
+        await this.gpu.read({ ...this.#slice(name, kind, 0), size: 4 });
         waiting = 0;
       }
     }
@@ -168,28 +178,39 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
   /** Overwrites elements from `first` (even) on; all pieces of a parameter but its last have an even length. */
   #write(kind: ParameterKind, name: string, first: number, piece: Float32Array, source: string): void {
     const half = kind === "weights" && this.layout.element(name) === "f16";
-    const slice = this.#slice(name, kind);
-    const skipped = (half ? 2 : 4) * first;
-    const target = { ...slice, offset: slice.offset + skipped, size: slice.size - skipped };
-    this.gpu.write(target, half ? halves(piece, name, source) : piece);
+    const end = first + piece.length;
+    for (const [index, part] of this.layout.place(name).parts.entries()) {
+      const from = Math.max(first, part.first);
+      const values = piece.subarray(from - first, Math.min(end, part.first + part.count) - first);
+      if (from >= end || values.length === 0) continue;
+      const slice = this.#slice(name, kind, index);
+      const skipped = (half ? 2 : 4) * (from - part.first);
+      const target = { ...slice, offset: slice.offset + skipped, size: slice.size - skipped };
+      this.gpu.write(target, half ? halves(values, name, source) : values);
+    }
   }
 
-  /** Copies of all tensors of a kind (weights: or of those that are trained), after the work submitted so far. */
+  /**
+   * Copies of all tensors of a kind (weights: or of those that are trained), after the work submitted so far. One arena
+   * after another, so that no more than one is copied at a time: nothing may change them until it is done.
+   */
   async read(kind: ParameterKind, which: "all" | "trained" = "all"): Promise<Map<string, Float32Array>> {
-    const wanted = this.layout.groups.map(({ trainable }) => trainable || which === "all");
-    const slices = this.arenas.map((arena, group) => (wanted[group] ? arena[kind] : undefined));
-    const reads = this.gpu.submit(
-      [],
-      slices.filter((slice) => slice !== undefined),
-    );
-    const data: (ArrayBuffer | undefined)[] = [];
-    for (const slice of slices) data.push(slice ? await reads.shift() : undefined);
     const tensors = new Map<string, Float32Array>();
-    for (const { name, group, offset, element } of this.layout.places.values()) {
-      const bytes = data[group];
-      if (!bytes) continue;
-      const stored = new Uint8Array(bytes, offset, this.layout.bytes(name));
-      tensors.set(name, toFloat32(stored, element === "f16" ? "F16" : "F32"));
+    const places = [...this.layout.places.values()].filter(
+      ({ trainable }) => trainable || (kind === "weights" && which === "all"),
+    );
+    for (const { name, shape } of places) tensors.set(name, new Float32Array(shapeSize(shape)));
+    for (const [index, arena] of this.arenas.entries()) {
+      const parts = places.flatMap(({ name, element, parts }) =>
+        parts.filter(({ group }) => group === index).map((part) => ({ name, element, ...part })),
+      );
+      const slice = arena[kind];
+      if (parts.length === 0 || !slice) continue;
+      const bytes = await this.gpu.read(slice);
+      for (const { name, element, offset, first, count } of parts) {
+        const stored = new Uint8Array(bytes, offset, storedBytes(element, count));
+        tensors.get(name)?.set(toFloat32(stored, element === "f16" ? "F16" : "F32"), first);
+      }
     }
     return tensors;
   }
@@ -202,12 +223,15 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
       }
   }
 
-  #slice(name: string, kind: ParameterKind): BufferSlice {
-    const { group, offset } = this.layout.place(name);
-    const arena = this.arenas[group]?.[kind];
+  #slice(name: string, kind: ParameterKind, part: number): BufferSlice {
+    const { element, parts } = this.layout.place(name);
+    const place = parts[part];
+    if (!place) throw new Error(`parameter ${name} has no part ${part}`);
+    const arena = this.arenas[place.group]?.[kind];
     if (!arena) throw new Error(`parameter ${name} is frozen: it has no ${kind}`);
     // An odd number of halves ends within a word; the room behind it is padding.
-    return { buffer: arena.buffer, offset, size: Math.ceil(this.layout.bytes(name) / 4) * 4 };
+    const size = Math.ceil(storedBytes(element, place.count) / 4) * 4;
+    return { buffer: arena.buffer, offset: place.offset, size };
   }
 }
 

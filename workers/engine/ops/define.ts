@@ -55,6 +55,11 @@ export interface Step {
    * Used to walk over chunks of a tensor that is larger than a binding may be.
    */
   readonly slice?: (dims: Dims) => Readonly<Record<string, readonly [first: number, count: number]>>;
+  /**
+   * For tensors that have one row a vocabulary entry and may be stored in parts (`dims.part` rows each): tensor name ->
+   * elements a row. The step runs once a part, on the part's rows alone: its sizes see `V` rows from `first` on, of `whole`.
+   */
+  readonly byParts?: Readonly<Record<string, Size>>;
 }
 
 /** Plain arrays in row-major order, by tensor name; float64 for floating types. */
@@ -124,6 +129,7 @@ export interface StepOptions {
   readonly overrides?: Readonly<Record<string, number>>;
   readonly when?: Step["when"];
   readonly slice?: Step["slice"];
+  readonly byParts?: Step["byParts"];
 }
 
 /** One dispatch of `kernel` (or of what `kernel` chooses for the sizes and the adapter at hand). */
@@ -143,7 +149,35 @@ export function step(
     params,
     ...(options.when ? { when: options.when } : {}),
     ...(options.slice ? { slice: options.slice } : {}),
+    ...(options.byParts ? { byParts: options.byParts } : {}),
   };
+}
+
+/** A step at given sizes: the sizes its params see, and the ranges it binds where it binds only a part. */
+export interface SizedStep {
+  readonly step: Step;
+  readonly dims: Dims;
+  readonly slices: Readonly<Record<string, readonly [first: number, count: number]>>;
+}
+
+/** The steps that apply at the sizes, those over a parameter in parts once a part, in the order of the rows. */
+export function sizedSteps(steps: readonly Step[], dims: Dims): SizedStep[] {
+  return steps.flatMap((step) => {
+    if (!(step.when?.(dims) ?? true)) return [];
+    const { byParts } = step;
+    if (!byParts) return [{ step, dims, slices: step.slice?.(dims) ?? {} }];
+    const V = resolveSize("V", dims);
+    const { part = V } = dims;
+    return Array.from({ length: Math.ceil(V / part) }, (_, index) => {
+      const first = index * part;
+      const own: Dims = { ...dims, first, V: Math.min(part, V - first), whole: V };
+      const slices = Object.entries(byParts).map(([name, size]): [string, readonly [number, number]] => {
+        const width = resolveSize(size, dims);
+        return [name, [first * width, resolveSize("V", own) * width]];
+      });
+      return { step, dims: own, slices: part < V ? Object.fromEntries(slices) : {} };
+    });
+  });
 }
 
 /** Evaluates a size. Throws on an unknown name or a non-integer size where `dims` lacks it. */

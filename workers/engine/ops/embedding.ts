@@ -14,7 +14,10 @@ const tokens: NonNullable<OpCase["inputs"]> = (dims, random) => ({
 
 const gather = byWidth(gatherRows, ["H"]);
 
-/** y[r] = weight[ids[r]]. ids i32 [R], weight [V, H] (f32, or f16 where frozen), y [R, H]. Every id lies in 0 .. V - 1. */
+/**
+ * y[r] = weight[ids[r]]. ids i32 [R], weight [V, H] (f32, or f16 where frozen; may be stored in parts), y [R, H]. Every id
+ * lies in 0 .. V - 1.
+ */
 export const embedding = defineOp({
   name: "embedding",
   inputs: { ids: { dims: ["R"], type: "i32" }, weight: { dims: ["V", "H"] } },
@@ -27,17 +30,24 @@ export const embedding = defineOp({
         elements: { WEIGHT: elements.weight ?? "f32" },
       }),
       { x: "weight", index: "ids", y: "y" },
-      { B: "R", H: "H" },
+      { B: "R", H: "H", first: "first", rows: "V" },
+      { byParts: { weight: "H" } },
     ),
   ],
   backward: [
     step(occurrences, { ids: "ids", links: "links" }, { R: "R" }),
-    step(byWidth(fill, [product("V", "H")]), { y: "d_weight" }, { N: product("V", "H"), value: 0 }),
+    step(
+      byWidth(fill, [product("V", "H")]),
+      { y: "d_weight" },
+      { N: product("V", "H"), value: 0 },
+      { byParts: { d_weight: "H" } },
+    ),
     // d_weight has been written by now, so this one always adds.
     step(
       byWidth(embeddingBackward, ["H"]),
       { ids: "ids", links: "links", d_y: "d_y", d_weight: "d_weight" },
-      { R: "R", H: "H" },
+      { R: "R", H: "H", first: "first", rows: "V" },
+      { byParts: { d_weight: "H" } },
     ),
   ],
   reference: (inputs, dims) => {
@@ -53,5 +63,7 @@ export const embedding = defineOp({
     { dims: { R: 131, V: 203, H: 12 }, inputs: tokens },
     { dims: { R: 29, V: 11, H: 7 }, inputs: tokens, elements: { weight: "f16" } },
     { dims: { R: 9, V: 33, H: 12 }, inputs: tokens, elements: { weight: "f16" } },
+    { dims: { R: 67, V: 203, H: 7, part: 64 }, inputs: tokens },
+    { dims: { R: 31, V: 300, H: 12, part: 128 }, inputs: tokens, elements: { weight: "f16" } },
   ],
 });

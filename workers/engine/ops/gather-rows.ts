@@ -15,7 +15,9 @@ export const gatherRows = defineOp({
   name: "gatherRows",
   inputs: { x: { dims: ["R", "H"] }, index: { dims: ["B"], type: "i32" } },
   outputs: { y: { dims: ["B", "H"] } },
-  forward: [step(byWidth(gatherRowsKernel, ["H"]), { x: "x", index: "index", y: "y" }, { B: "B", H: "H" })],
+  forward: [
+    step(byWidth(gatherRowsKernel, ["H"]), { x: "x", index: "index", y: "y" }, { B: "B", H: "H", first: 0, rows: "R" }),
+  ],
   backward: [
     step(byWidth(gatherRowsBackward, ["H"]), { index: "index", d_y: "d_y", d_x: "d_x" }, { R: "R", B: "B", H: "H" }),
   ],

@@ -12,6 +12,7 @@ import {
   type OpDefinition,
   resolveSize,
   type Step,
+  sizedSteps,
   type TensorSpec,
 } from "./define";
 
@@ -130,9 +131,9 @@ export class OpRunner {
 
   /** Kernels and overrides of the steps that apply: equal signatures compute the same. */
   choices(): { readonly names: string[]; readonly signature: string } {
-    const choices = [...this.op.forward, ...this.op.backward]
-      .filter((step) => step.when?.(this.dims) ?? true)
-      .map((step) => step.choose(this.dims, this.capabilities, this.types));
+    const choices = sizedSteps([...this.op.forward, ...this.op.backward], this.dims).map(({ step, dims }) =>
+      step.choose(dims, this.capabilities, this.types),
+    );
     const described = choices.map(({ kernel, overrides, elements }) => [kernel.name, overrides ?? {}, elements ?? {}]);
     return { names: choices.map((choice) => choice.kernel.name), signature: JSON.stringify(described) };
   }
@@ -183,10 +184,8 @@ export class OpRunner {
   private async prepare(steps: readonly Step[], accumulate: boolean): Promise<Dispatch[]> {
     const written = new Set<string>();
     const dispatches: Dispatch[] = [];
-    for (const step of steps) {
-      if (!(step.when?.(this.dims) ?? true)) continue;
-      const { kernel, overrides, elements } = step.choose(this.dims, this.capabilities, this.types);
-      const slices = step.slice?.(this.dims) ?? {};
+    for (const { step, dims, slices } of sizedSteps(steps, this.dims)) {
+      const { kernel, overrides, elements } = step.choose(dims, this.capabilities, this.types);
       let adds = accumulate;
       let gradient = false;
       const bindings: Record<string, ReturnType<Gpu["createBuffer"]>> = {};
@@ -215,7 +214,7 @@ export class OpRunner {
           elements: elements ?? {},
           bindings,
           params: Object.fromEntries(
-            Object.entries(step.params).map(([name, size]) => [name, resolveSize(size, this.dims)]),
+            Object.entries(step.params).map(([name, size]) => [name, resolveSize(size, dims)]),
           ),
         }),
       );

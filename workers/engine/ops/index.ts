@@ -13,6 +13,7 @@ import { gatherRows } from "./gather-rows";
 import { layerNorm } from "./layer-norm";
 import { linear, linearBias, linearBiasLora, linearLora } from "./linear";
 import { lmLoss, lmLossLora } from "./lm-loss";
+import { logits, logitsLora } from "./logits";
 import { binaryLoss, crossEntropyLoss, pairwiseLoss } from "./losses";
 import { addLosses, ppoPolicyLoss, ppoValueLoss } from "./ppo-losses";
 import { rope } from "./rope";
@@ -36,6 +37,8 @@ export const ops: readonly OpDefinition[] = [
   attention,
   lmLoss,
   lmLossLora,
+  logits,
+  logitsLora,
   rope,
   gatherRows,
   binaryLoss,

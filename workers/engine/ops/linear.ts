@@ -18,7 +18,7 @@ export function matmulStep(
   layout: MatmulLayout,
   bind: { readonly a: string; readonly b: string; readonly out: string; readonly bias?: string },
   sizes: Sizes,
-  options: Pick<Step, "slice" | "when"> & { readonly add?: boolean } = {},
+  options: Pick<Step, "slice" | "when" | "byParts"> & { readonly add?: boolean } = {},
 ): Step {
   const { add, ...rest } = options;
   const choose: Step["choose"] = (dims, capabilities, elements) => {

@@ -95,6 +95,7 @@ export const lmLoss = defineLmLoss("lmLoss", false, [
   { dims: { R: 34, H: 8, V: 132, chunk: 128 }, inputs: targets },
   { dims: { R: 67, H: 12, V: 259, chunk: 128 }, inputs: targets },
   { dims: { R: 3, H: 12, V: 140 }, inputs: targets, elements: { weight: "f16" } },
+  { dims: { R: 6, H: 7, V: 203, part: 128 }, inputs: targets },
   {
     // Logits of several hundred: exp without the maximum subtracted would overflow.
     dims: { R: 4, H: 3, V: 130, chunk: 128 },

@@ -13,11 +13,24 @@ const CHUNK = 2048;
 /** Slices of weight rows begin at multiples of 256 bytes for f16 and any hidden size if chunks are multiples of this. */
 const ALIGN = 128;
 
+/** Chunks of a vocabulary that no binding limit shortens. */
+const ordinary = (V: number) => Math.max(CHUNK, Math.ceil(V / MOST_CHUNKS / ALIGN) * ALIGN);
+
+/**
+ * Rows of each part of a matrix with one row a vocabulary entry that is too large for one binding: whole chunks, so that
+ * none lies in two parts. undefined where it cannot be stored so that it fits.
+ * @param V rows. @param most rows that fit one binding.
+ */
+export function vocabularyPart(V: number, most: number): number | undefined {
+  const chunk = ordinary(V);
+  const rows = most >= chunk ? Math.floor(most / chunk) * chunk : Math.floor(most / ALIGN) * ALIGN;
+  return rows > 0 && Math.ceil(V / Math.min(rows, chunk)) <= MOST_CHUNKS ? rows : undefined;
+}
+
 /** Vocabulary entries a chunk. The test cases set `chunk` so that a small vocabulary has several. */
 export function chunkLength(dims: Dims): number {
   const V = size(dims, "V");
-  const length = dims.chunk ?? Math.max(CHUNK, Math.ceil(V / MOST_CHUNKS / ALIGN) * ALIGN);
-  return Math.min(length, V);
+  return Math.min(dims.chunk ?? ordinary(V), dims.part ?? V, V);
 }
 
 /** First entry of a chunk. */

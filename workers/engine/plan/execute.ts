@@ -18,10 +18,10 @@ import { type Binding, ELEMENT_BYTES, type Resource, type ScheduledStep } from "
  * bytes, which kernels may read as part of a vector.
  */
 export interface ParameterSlices {
-  /** @throws NagiError model.tensor_missing */
-  weight(name: string): BufferSlice;
-  /** The gradient of a trainable parameter, in f32. */
-  gradient(name: string): BufferSlice;
+  /** @param part counted from 0, where it is stored in parts. @throws NagiError model.tensor_missing */
+  weight(name: string, part: number): BufferSlice;
+  /** The gradient of a trainable parameter, in f32 and in the same parts. */
+  gradient(name: string, part: number): BufferSlice;
   shape(name: string): readonly number[];
 }
 
@@ -148,7 +148,7 @@ export async function compilePlan(gpu: Gpu, graph: Graph, spec: PlanSpec): Promi
     });
     const outputSlices = new Map<Tensor, BufferSlice>();
     for (const [tensor, resource] of derived.outputs) {
-      const slice = slices.get(resource);
+      const [slice] = slices.get(resource) ?? [];
       if (!slice) throw new Error(`output ${tensor.name} is computed by no step`);
       outputSlices.set(tensor, { ...slice, size: shapeSize(tensor.shape) * ELEMENT_BYTES[tensor.type] });
     }
@@ -168,30 +168,35 @@ function checkShape(name: string, wanted: readonly number[], found: readonly num
   });
 }
 
-/** A slice for every resource the schedule touches. */
+/** A slice for every resource the schedule touches, one for each part where it is stored in parts. */
 function assign(
   derived: Schedule,
   spec: PlanSpec,
   input: (name: string) => BufferSlice,
-): ReadonlyMap<Resource, BufferSlice> {
-  const slices = new Map<Resource, BufferSlice>();
+): ReadonlyMap<Resource, readonly BufferSlice[]> {
+  const slices = new Map<Resource, readonly BufferSlice[]>();
+  const parameter = (resource: Resource, slice: (name: string, part: number) => BufferSlice) => {
+    const { name, elements, partElements = elements } = resource;
+    return Array.from({ length: Math.ceil(elements / partElements) }, (_, part) => slice(name, part));
+  };
   for (const step of derived.steps)
     for (const { resource } of Object.values(step.bindings)) {
       const bytes = bindingBytes(resource.elements, ELEMENT_BYTES[resource.type]);
       const { kind, name } = resource;
       if (kind !== "arena" && !slices.has(resource)) {
-        if (kind === "weight") slices.set(resource, spec.parameters.weight(name));
-        else if (kind === "gradient") slices.set(resource, spec.parameters.gradient(name));
-        else if (kind === "input") slices.set(resource, { ...input(name), size: bytes });
-        else if (kind === "state") slices.set(resource, { ...stateSlice(spec, name, bytes), size: bytes });
-        else slices.set(resource, kind === "seed" ? spec.arena.ones() : spec.arena.zeros(bytes));
+        const { parameters, arena } = spec;
+        if (kind === "weight") slices.set(resource, parameter(resource, parameters.weight.bind(parameters)));
+        else if (kind === "gradient") slices.set(resource, parameter(resource, parameters.gradient.bind(parameters)));
+        else if (kind === "input") slices.set(resource, [{ ...input(name), size: bytes }]);
+        else if (kind === "state") slices.set(resource, [{ ...stateSlice(spec, name, bytes), size: bytes }]);
+        else slices.set(resource, [kind === "seed" ? arena.ones() : arena.zeros(bytes)]);
       }
     }
   const { resources, blocks } = arenaBlocks(derived);
   const placed = spec.arena.place(blocks);
   resources.forEach((resource, index) => {
     const slice = placed[index];
-    if (slice) slices.set(resource, slice);
+    if (slice) slices.set(resource, [slice]);
   });
   return slices;
 }
@@ -203,12 +208,18 @@ function stateSlice({ label, states }: PlanSpec, name: string, bytes: number): B
   return slice;
 }
 
-function bindingSlices(step: ScheduledStep, slices: ReadonlyMap<Resource, BufferSlice>): Record<string, BufferSlice> {
+function bindingSlices(
+  step: ScheduledStep,
+  slices: ReadonlyMap<Resource, readonly BufferSlice[]>,
+): Record<string, BufferSlice> {
   const bound = (name: string, { resource, first, count }: Binding): BufferSlice => {
-    const slice = slices.get(resource);
+    const { elements, partElements = elements } = resource;
+    const part = Math.floor(first / Math.max(1, partElements));
+    const slice = slices.get(resource)?.[part];
     if (!slice) throw new Error(`${step.label}: "${name}" (${resource.name}) has no memory`);
     const bytes = ELEMENT_BYTES[resource.type];
-    return { buffer: slice.buffer, offset: slice.offset + first * bytes, size: bindingBytes(count, bytes) };
+    const offset = slice.offset + (first - part * partElements) * bytes;
+    return { buffer: slice.buffer, offset, size: bindingBytes(count, bytes) };
   };
   return Object.fromEntries(Object.entries(step.bindings).map(([name, binding]) => [name, bound(name, binding)]));
 }

@@ -19,6 +19,8 @@ export interface Tensor {
   readonly type: ElementType;
   /** Parameters: whether a gradient is wanted. Values: whether a trainable parameter lies upstream. Inputs: false. */
   readonly needsGradient: boolean;
+  /** Rows of each part where a parameter is stored in parts; ops see it as the dim `part`. */
+  readonly partRows?: number;
 }
 
 /** One recorded op. */
@@ -38,6 +40,8 @@ export interface ParameterOptions {
   readonly trainable: boolean;
   /** How it is stored; default "f32". */
   readonly element?: ElementType;
+  /** Rows of each part, where it is too large for one binding. */
+  readonly partRows?: number | undefined;
 }
 
 export function shapeSize(shape: readonly number[]): number {
@@ -59,7 +63,8 @@ export class Graph {
         throw new Error(`parameter ${name} recorded with shapes [${known.shape.join()}] and [${shape.join()}]`);
       return known;
     }
-    const tensor = this.#tensor(name, "parameter", shape, options.element ?? "f32", options.trainable);
+    const { element = "f32", trainable, partRows } = options;
+    const tensor = this.#tensor(name, "parameter", shape, element, trainable, partRows);
     this.parameters.set(name, tensor);
     return tensor;
   }
@@ -111,10 +116,18 @@ export class Graph {
     return outputs;
   }
 
-  #tensor(name: string, kind: TensorKind, shape: readonly number[], type: ElementType, needsGradient: boolean): Tensor {
+  #tensor(
+    name: string,
+    kind: TensorKind,
+    shape: readonly number[],
+    type: ElementType,
+    needsGradient: boolean,
+    partRows?: number,
+  ): Tensor {
     if (shape.some((size) => !Number.isInteger(size) || size < 0))
       throw new Error(`tensor ${name} has an impossible shape [${shape.join()}]`);
-    const tensor: Tensor = { id: this.tensors.length, name, kind, shape: [...shape], type, needsGradient };
+    const parts = partRows === undefined ? {} : { partRows };
+    const tensor: Tensor = { id: this.tensors.length, name, kind, shape: [...shape], type, needsGradient, ...parts };
     this.tensors.push(tensor);
     return tensor;
   }
@@ -164,6 +177,11 @@ function inferDims(
       throw new Error(
         `${label}: input "${name}" has shape [${tensor.shape.join()}], the op wants ${spec.dims.length} dims`,
       );
+    if (tensor.partRows !== undefined) {
+      if (dims.part !== undefined && dims.part !== tensor.partRows)
+        throw new Error(`${label}: inputs are stored in parts of ${dims.part} and of ${tensor.partRows} rows`);
+      dims.part = tensor.partRows;
+    }
     spec.dims.forEach((size, axis) => {
       const given = tensor.shape[axis] ?? 0;
       if (typeof size !== "string") computed.push([name, axis, size, given]);

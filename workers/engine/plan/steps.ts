@@ -5,7 +5,7 @@
 
 import type { ElementType, KernelDefinition } from "../kernels/define";
 import type { Capabilities, Step } from "../ops/define";
-import { elementCount, resolveSize } from "../ops/define";
+import { elementCount, resolveSize, sizedSteps } from "../ops/define";
 import type { Node, Tensor } from "./record";
 import { shapeSize } from "./record";
 
@@ -19,6 +19,8 @@ export interface Resource {
   readonly name: string;
   readonly elements: number;
   readonly type: ElementType;
+  /** Elements of each part (the last has what is left) where it is stored in parts, each in a place of its own. */
+  readonly partElements?: number;
 }
 
 export interface Binding {
@@ -55,10 +57,17 @@ export class Resources {
   readonly #byKey = new Map<string, Resource>();
   #count = 0;
 
-  get(key: string, kind: ResourceKind, name: string, elements: number, type: ElementType): Resource {
+  get(
+    key: string,
+    kind: ResourceKind,
+    name: string,
+    elements: number,
+    type: ElementType,
+    parts: Pick<Resource, "partElements"> = {},
+  ): Resource {
     const known = this.#byKey.get(key);
     if (known) return known;
-    const resource = { id: this.#count++, kind, name, elements, type };
+    const resource = { id: this.#count++, kind, name, elements, type, ...parts };
     this.#byKey.set(key, resource);
     return resource;
   }
@@ -66,19 +75,23 @@ export class Resources {
   /** The value of a tensor. */
   value(tensor: Tensor): Resource {
     const kind = ({ parameter: "weight", input: "input", state: "state", value: "arena" } as const)[tensor.kind];
-    return this.get(`value ${tensor.id}`, kind, tensor.name, shapeSize(tensor.shape), tensor.type);
+    return this.get(`value ${tensor.id}`, kind, tensor.name, shapeSize(tensor.shape), tensor.type, partsOf(tensor));
   }
 
   gradient(tensor: Tensor): Resource {
     const kind = tensor.kind === "parameter" ? "gradient" : "arena";
     const name = kind === "gradient" ? tensor.name : `d ${tensor.name}`;
-    return this.get(`gradient ${tensor.id}`, kind, name, shapeSize(tensor.shape), "f32");
+    return this.get(`gradient ${tensor.id}`, kind, name, shapeSize(tensor.shape), "f32", partsOf(tensor));
   }
 
   /** A temporary that belongs to one node. */
   scratch(node: Node, name: string, elements: number, type: ElementType): Resource {
     return this.get(`scratch ${node.label} ${name}`, "arena", `${node.label}.${name}`, elements, type);
   }
+}
+
+function partsOf({ shape, partRows }: Tensor): Pick<Resource, "partElements"> {
+  return partRows === undefined ? {} : { partElements: partRows * shapeSize(shape.slice(1)) };
 }
 
 /** A step of a node with its kernel chosen and its tensor names sorted into reads and writes. */
@@ -108,25 +121,22 @@ export function expandSteps(
   for (const [name, spec] of Object.entries({ ...node.op.outputs, ...node.op.scratch, ...node.op.backwardScratch }))
     types[name] = spec.type ?? "f32";
   for (const [name, tensor] of Object.entries(node.inputs)) types[name] = tensor.type;
-  return steps
-    .filter((step) => step.when?.(node.dims) ?? true)
-    .map((step, index) => {
-      const { kernel, overrides, elements } = step.choose(node.dims, capabilities, types);
-      const label = `${node.label} ${phase}${index}`;
-      for (const binding of Object.keys(step.bind))
-        if (!kernel.bindings.some((known) => known.name === binding))
-          throw new Error(`${label}: kernel ${kernel.name} has no binding "${binding}"`);
-      const slices = step.slice?.(node.dims) ?? {};
-      const uses = kernel.bindings.map(({ name, access }) => {
-        const tensor = step.bind[name];
-        if (tensor === undefined) throw new Error(`${label}: binding "${name}" of kernel ${kernel.name} is not bound`);
-        return { binding: name, tensor, access, range: slices[tensor] };
-      });
-      const params = Object.fromEntries(
-        Object.entries(step.params).map(([name, size]) => [name, resolveSize(size, node.dims)]),
-      );
-      return { label, kernel, overrides: overrides ?? {}, elements: elements ?? {}, params, uses };
+  return sizedSteps(steps, node.dims).map(({ step, dims, slices }, index) => {
+    const { kernel, overrides, elements } = step.choose(dims, capabilities, types);
+    const label = `${node.label} ${phase}${index}`;
+    for (const binding of Object.keys(step.bind))
+      if (!kernel.bindings.some((known) => known.name === binding))
+        throw new Error(`${label}: kernel ${kernel.name} has no binding "${binding}"`);
+    const uses = kernel.bindings.map(({ name, access }) => {
+      const tensor = step.bind[name];
+      if (tensor === undefined) throw new Error(`${label}: binding "${name}" of kernel ${kernel.name} is not bound`);
+      return { binding: name, tensor, access, range: slices[tensor] };
     });
+    const params = Object.fromEntries(
+      Object.entries(step.params).map(([name, size]) => [name, resolveSize(size, dims)]),
+    );
+    return { label, kernel, overrides: overrides ?? {}, elements: elements ?? {}, params, uses };
+  });
 }
 
 /** The step with its resources; `override` adds to the step's own override constants. */
@@ -142,6 +152,11 @@ export function bindStep(
     if (!(first >= 0 && count >= 0 && first + count <= resource.elements))
       throw new Error(
         `${step.label}: slice [${first}, ${first + count}) leaves "${use.tensor}" [${resource.elements}]`,
+      );
+    const { partElements = resource.elements } = resource;
+    if (count > 0 && Math.floor(first / partElements) !== Math.floor((first + count - 1) / partElements))
+      throw new Error(
+        `${step.label}: [${first}, ${first + count}) of "${use.tensor}" lies in several parts of ${partElements}: the op cannot take it apart`,
       );
     bindings[use.binding] = { resource, first, count, access: use.access };
   }

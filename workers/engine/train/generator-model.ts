@@ -39,7 +39,7 @@ export async function openWritingModel(
   const config = parseNeoxConfig(loaded.configJson);
   const tokenizer = await loadTokenizer(loaded.tokenizerFiles);
   const side = adapter && (await loadAdapter(adapter, config, HEAD));
-  const { layout } = layOutModel(gpu, config, HEAD, {
+  const { layout } = layOutModel(gpu.capabilities, config, HEAD, {
     frozen: true,
     frozen_dtype: loaded.dtype === "F16" && gpu.capabilities.f16 ? "f16" : "f32",
     ...(side ? { lora: side.lora } : {}),

@@ -61,7 +61,7 @@ async function openStore(name: string, adapter: boolean): Promise<{ config: Neox
   const loaded = await loadModel(folder(golden(`${name}/model`)));
   const config = parseNeoxConfig(loaded.configJson);
   const side = adapter ? await loadAdapter(folder(golden(`${name}/adapter`)), config, HEAD) : undefined;
-  const { layout } = layOutModel(gpu, config, HEAD, {
+  const { layout } = layOutModel(gpu.capabilities, config, HEAD, {
     frozen: true,
     frozen_dtype: "f32",
     ...(side ? { lora: side.lora } : {}),

@@ -2,11 +2,11 @@
 
 import { NagiError } from "../../../src/shared/errors";
 import { Random } from "../../../src/shared/stats/random";
-import type { Gpu } from "../gpu/gpu";
+import type { Capabilities } from "../gpu/capabilities";
 import { drawLora, isLora, type LoraOptions, loraShapes } from "../model/lora";
 import type { NeoxConfig } from "../model/neox-config";
 import { ParameterLayout, type ParameterSpec } from "../model/parameter-layout";
-import { type HeadSpec, isTrainedHead, neoxParameterShapes } from "../model/shapes";
+import { EMBEDDING, type HeadSpec, isTrainedHead, neoxParameterShapes, OUTPUT_EMBEDDING } from "../model/shapes";
 
 export interface ModelLayoutOptions {
   readonly lora?: LoraOptions;
@@ -19,7 +19,7 @@ export interface ModelLayoutOptions {
 export interface ModelLayout {
   readonly layout: ParameterLayout;
   /** Adapters as peft draws them, for those that no file holds. */
-  readonly fresh: ReadonlyMap<string, Float32Array>;
+  readonly fresh: () => ReadonlyMap<string, Float32Array>;
 }
 
 /** Random numbers of the adapters, apart from everything else that is drawn with a run's seed. */
@@ -30,22 +30,30 @@ const LORA_STREAM = 0x10_4a;
  * @throws NagiError gpu.limit; config.invalid {file, path, problem, allowed} where nothing would be trained or a target of
  * the adapters does not exist.
  */
-export function layOutModel(gpu: Gpu, config: NeoxConfig, head: HeadSpec, options: ModelLayoutOptions): ModelLayout {
+export function layOutModel(
+  capabilities: Pick<Capabilities, "f16" | "maxStorageBufferBindingSize">,
+  config: NeoxConfig,
+  head: HeadSpec,
+  options: ModelLayoutOptions,
+): ModelLayout {
   const { lora, frozen, seed = 0 } = options;
   const adapters = lora ? loraShapes(config, head, lora) : new Map<string, readonly number[]>();
   const shapes = new Map([...neoxParameterShapes(config, head), ...adapters]);
   const chosen = options.trainable ?? (lora ? (name: string) => isLora(name) || isTrainedHead(name) : () => true);
   const trainable = frozen ? () => false : chosen;
   if (!frozen && ![...shapes.keys()].some(trainable)) throw nothingToTrain();
-  const stored = options.frozen_dtype ?? (lora && gpu.capabilities.f16 ? "f16" : "f32");
+  const stored = options.frozen_dtype ?? (lora && capabilities.f16 ? "f16" : "f32");
   const specs = [...shapes].map(([name, shape]): ParameterSpec => {
     const half = stored === "f16" && !trainable(name) && !isLora(name) && !isTrainedHead(name) && shape.length === 2;
-    return { name, shape, trainable: trainable(name), element: half ? "f16" : "f32" };
+    const vocabulary = name === EMBEDDING || name === OUTPUT_EMBEDDING;
+    return { name, shape, trainable: trainable(name), element: half ? "f16" : "f32", vocabulary };
   });
-  const random = Random.seeded(seed, LORA_STREAM);
   return {
-    layout: ParameterLayout.of(specs, gpu.capabilities.maxStorageBufferBindingSize, lora),
-    fresh: drawLora(adapters, () => random.uniform()),
+    layout: ParameterLayout.of(specs, capabilities.maxStorageBufferBindingSize, lora),
+    fresh: () => {
+      const random = Random.seeded(seed, LORA_STREAM);
+      return drawLora(adapters, () => random.uniform());
+    },
   };
 }
 

@@ -15,7 +15,7 @@ export const LANGUAGE_TASK: Task = {
     const token_weight = graph.input("token_weight", [1], "f32");
     return {
       loss: lmLossHead(graph, config, parameters, hidden, { targets, token_weight }),
-      outputs: purpose === "logits" ? { logits: lmLogits(config, parameters, hidden) } : {},
+      outputs: purpose === "logits" ? { logits: lmLogits(graph, config, parameters, hidden) } : {},
     };
   },
   load: (plan, { targets }, weight) => {

@@ -101,22 +101,28 @@ export class Trainer {
    * Uploads the weights and prepares the largest plan. What does not fit the adapter is refused before anything is
    * allocated.
    * @param tensors all parameters by their name on disk, `score.weight` included (model/shapes.ts draws fresh ones); each
-   * is read when it is its turn to be uploaded. Adapters that are not among them are drawn as peft does.
+   * is read when it is its turn to be uploaded. Adapters that are not among them are drawn as peft does. null: no weights,
+   * for a device that only counts.
    * @throws NagiError model.tensor_missing, model.tensor_shape, gpu.limit, gpu.out_of_memory; config.invalid where nothing
    * would be trained or the adapters' targets do not exist.
    */
-  static async create(gpu: Gpu, config: NeoxConfig, tensors: Tensors, options: TrainerOptions): Promise<Trainer> {
+  static async create(
+    gpu: Gpu,
+    config: NeoxConfig,
+    tensors: Tensors | null,
+    options: TrainerOptions,
+  ): Promise<Trainer> {
     const task = taskOf(options);
-    const { layout, fresh } = layOutModel(gpu, config, task.head, options);
+    const { layout, fresh } = layOutModel(gpu.capabilities, config, task.head, options);
     const largest: ProgramSpec = {
       purpose: options.frozen ? "evaluate" : "train",
       tokens: bucketSize(options.max_tokens + 1),
       adapter: true,
     };
-    checkFit(gpu, { config, task, store: layout }, largest);
+    if (tensors) checkFit(gpu, { config, task, store: layout }, largest);
     const store = ParameterStore.allocate(gpu, layout);
     try {
-      await store.load("weights", new Map<string, TensorValues>([...fresh, ...tensors]), "model");
+      if (tensors) await store.load("weights", new Map<string, TensorValues>([...fresh(), ...tensors]), "model");
     } catch (error) {
       store.destroy();
       throw error;
@@ -195,10 +201,10 @@ export class Trainer {
     return this.#inOrder(async () => {
       const { store } = this.shop;
       const optimizer_step = this.#optimizerStep;
-      // All copies are enqueued before the first wait, so they belong to one moment.
-      const kinds = ["weights", "exp_avg", "exp_avg_sq"] as const;
-      const [weights, exp_avg, exp_avg_sq] = await Promise.all(kinds.map((kind) => store.read(kind, "trained")));
-      if (!weights || !exp_avg || !exp_avg_sq) throw new Error("a state has three parts");
+      // Steps called meanwhile wait for this, so all three belong to one moment.
+      const weights = await store.read("weights", "trained");
+      const exp_avg = await store.read("exp_avg", "trained");
+      const exp_avg_sq = await store.read("exp_avg_sq", "trained");
       return { weights, exp_avg, exp_avg_sq, optimizer_step };
     });
   }
