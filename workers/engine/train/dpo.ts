@@ -14,16 +14,8 @@ import { adapterFiles } from "./output";
 import { type PairLogps, preferenceMetrics } from "./rl/preference";
 import { cursorState } from "./sampler";
 import type { StageInput, StageOutcome } from "./stage";
-import {
-  type Ended,
-  optimizerOf,
-  runBody,
-  type StageBody,
-  StageRun,
-  totalSteps,
-  trainedFigures,
-  trainSteps,
-} from "./stage-run";
+import { type Ended, runBody, type StageBody, StageRun, totalSteps, trainedFigures, trainSteps } from "./stage-run";
+import { dpoTrainer } from "./stage-trainers";
 import { type Extent, stageState } from "./state";
 import { TextSamples } from "./text-samples";
 import { type PackedBatch, type StepResult, Trainer } from "./trainer";
@@ -67,14 +59,7 @@ class DpoStage implements StageBody {
     const batch_size = config.per_device_train_batch_size;
     const limits = pairLimits(pairs, batch_size);
     const trainer = await guard.wait(
-      Trainer.create(input.gpu, base.config, base.tensors, {
-        task: "dpo",
-        dpo: config,
-        lora: config.peft,
-        seed,
-        optimizer: optimizerOf(config),
-        ...limits,
-      }),
+      Trainer.create(input.gpu, base.config, base.tensors, dpoTrainer(config, limits, seed)),
     );
     this.trainer = trainer;
     const tools = { trainer, guard, limits };

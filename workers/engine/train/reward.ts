@@ -18,16 +18,8 @@ import { pick, readSplits, type Split, type Splits } from "./rows";
 import { batchLimits, Sampler, samplerState } from "./sampler";
 import { type RewardReader, readRewards } from "./score";
 import type { StageInput, StageOutcome } from "./stage";
-import {
-  type Ended,
-  optimizerOf,
-  runBody,
-  type StageBody,
-  StageRun,
-  totalSteps,
-  trainedFigures,
-  trainSteps,
-} from "./stage-run";
+import { type Ended, runBody, type StageBody, StageRun, totalSteps, trainedFigures, trainSteps } from "./stage-run";
+import { rewardTrainer } from "./stage-trainers";
 import { type Extent, rewardState } from "./state";
 import { stream } from "./streams";
 import { Trainer } from "./trainer";
@@ -87,13 +79,7 @@ class RewardStage implements StageBody {
     const baselines = checkpoint?.state.baselines ?? (await fitBaselines(splits));
     const limits = batchLimits(pairs ? [...rows, pairs] : rows, objective, config.per_device_train_batch_size);
     const trainer = await run.guard.wait(
-      Trainer.create(input.gpu, base.config, base.tensors, {
-        task: "reward",
-        objective,
-        optimizer: optimizerOf(config),
-        ...limits,
-        ...(config.peft ? { lora: config.peft, seed } : {}),
-      }),
+      Trainer.create(input.gpu, base.config, base.tensors, rewardTrainer(config, limits, seed)),
     );
     const sampler = new Sampler(pairs ? { ...pairs, labels: new Uint8Array() } : train, {
       objective,

@@ -10,10 +10,8 @@ import { loadWeights } from "./base";
 import { checkpointModel, type ExportInput, REWARD_FACTS, type RewardModel } from "./export";
 import { DeviceGuard } from "./guard";
 import { type RewardReader, readRewards } from "./score";
+import { scorerTrainer } from "./stage-trainers";
 import { Trainer } from "./trainer";
-
-/** Tokens and texts of one forward pass, unless a single text may be longer. */
-const FORWARD = { tokens: 1024, texts: 32 } as const;
 
 export interface ScorerInput extends ExportInput {
   readonly gpu: Gpu;
@@ -74,17 +72,10 @@ export class RewardScorer {
     max_length: number,
   ): Promise<RewardScorer> {
     const maxLength = Math.min(max_length, base.config.max_position_embeddings);
-    const limits = { max_tokens: Math.max(FORWARD.tokens, maxLength), max_texts: FORWARD.texts };
+    const options = scorerTrainer(objective, maxLength);
+    const limits = { max_tokens: options.max_tokens, max_texts: options.max_texts };
     const guard = new DeviceGuard(gpu);
-    const trainer = await guard.wait(
-      Trainer.create(gpu, base.config, tensors, {
-        task: "reward",
-        objective,
-        optimizer: { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 0 },
-        frozen: true,
-        ...limits,
-      }),
-    );
+    const trainer = await guard.wait(Trainer.create(gpu, base.config, tensors, options));
     return new RewardScorer(trainer, { trainer, guard, objective, limits }, base.tokenizer, maxLength, threshold);
   }
 

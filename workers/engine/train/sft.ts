@@ -13,16 +13,8 @@ import { type LanguageRows, readLanguageRows } from "./language-rows";
 import { adapterFiles, languageModelFiles } from "./output";
 import { groupRows, packGroup, RowSampler, rowSamplerState, rowTokens } from "./row-sampler";
 import type { StageInput, StageOutcome } from "./stage";
-import {
-  type Ended,
-  optimizerOf,
-  runBody,
-  type StageBody,
-  StageRun,
-  totalSteps,
-  trainedFigures,
-  trainSteps,
-} from "./stage-run";
+import { type Ended, runBody, type StageBody, StageRun, totalSteps, trainedFigures, trainSteps } from "./stage-run";
+import { sftTrainer } from "./stage-trainers";
 import { stageState } from "./state";
 import { TextSamples } from "./text-samples";
 import { Trainer } from "./trainer";
@@ -66,13 +58,7 @@ class SftStage implements StageBody {
     });
     const max_tokens = Math.max(sampler.max_tokens, rowTokens(validation, config.per_device_train_batch_size));
     const trainer = await run.guard.wait(
-      Trainer.create(input.gpu, base.config, base.tensors, {
-        task: "causal-lm",
-        optimizer: optimizerOf(config),
-        max_tokens,
-        max_texts: max_tokens,
-        ...(config.peft ? { lora: config.peft, seed } : {}),
-      }),
+      Trainer.create(input.gpu, base.config, base.tensors, sftTrainer(config, max_tokens, seed)),
     );
     this.trainer = trainer;
     const samples = new TextSamples(run, { base, store: trainer.store, texts: data.validation_texts });

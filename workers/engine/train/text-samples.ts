@@ -6,10 +6,8 @@ import type { BaseDescription } from "./base";
 import { Generator } from "./generator";
 import { drawPrompts, type Prompt, writtenText } from "./prompts";
 import type { StageRun } from "./stage-run";
+import { SAMPLE_TOKENS, samplesCache } from "./stage-trainers";
 import { stream } from "./streams";
-
-/** New tokens a sample; a reader sees enough, and an evaluation is not held up. */
-const NEW_TOKENS = 64;
 
 export interface TextSamplesInput {
   readonly base: Pick<BaseDescription, "config" | "tokenizer">;
@@ -47,7 +45,7 @@ export class TextSamples {
       generator.generate(
         prompts.map((prompt) => prompt.ids),
         {
-          max_new_tokens: NEW_TOKENS,
+          max_new_tokens: SAMPLE_TOKENS,
           temperature: 1,
           top_k: 0,
           top_p: 1,
@@ -72,11 +70,7 @@ export class TextSamples {
   private create(): Promise<Generator> {
     const { base, store } = this.input;
     const longest = Math.max(...this.prompts.map(({ ids }) => ids.length));
-    const max_length = Math.min(longest + NEW_TOKENS, base.config.max_position_embeddings);
-    return Generator.create(this.run.input.gpu, base.config, store, {
-      max_texts: this.prompts.length,
-      max_length,
-      adapter: true,
-    });
+    const cache = samplesCache(this.prompts.length, longest, base.config);
+    return Generator.create(this.run.input.gpu, base.config, store, cache);
   }
 }

@@ -50,6 +50,8 @@ export interface TrainerOptions {
   readonly frozen_dtype?: "f32" | "f16";
   /** Forward passes only: no gradients, no optimizer (a reward model that judges others' texts). */
   readonly frozen?: boolean;
+  /** With `frozen`: the passes that are asked for give logits. */
+  readonly logits?: boolean;
 }
 
 export interface ForwardOptions {
@@ -115,7 +117,7 @@ export class Trainer {
     const task = taskOf(options);
     const { layout, fresh } = layOutModel(gpu.capabilities, config, task.head, options);
     const largest: ProgramSpec = {
-      purpose: options.frozen ? "evaluate" : "train",
+      purpose: options.frozen ? (options.logits ? "logits" : "evaluate") : "train",
       tokens: bucketSize(options.max_tokens + 1),
       adapter: true,
     };
