@@ -143,7 +143,10 @@ export function splitHeads(
   return { q, k, v };
 }
 
-/** The trunk with any kind of attention (training sees a stream of texts, generation a cache): hidden states [R,H]. */
+/**
+ * The trunk with any kind of attention (training sees a stream of texts, generation a cache): hidden states [R,H]. Every
+ * layer is a segment of the graph.
+ */
 export function neoxLayers(
   graph: Graph,
   config: NeoxConfig,
@@ -154,7 +157,7 @@ export function neoxLayers(
   const eps = config.layer_norm_eps;
   const sum = (a: Tensor, b: Tensor) => output(graph.apply(add, { a, b }), "y");
   let hidden = output(graph.apply(embedding, { ids: input_ids, weight: parameters.get(EMBEDDING) }), "y");
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+  const record = (layer: number, hidden: Tensor): Tensor => {
     const prefix = layerPrefix(layer);
     const qkv = parameters.linear(
       `${prefix}attention.query_key_value`,
@@ -165,7 +168,11 @@ export function neoxLayers(
     const normed = parameters.layerNorm(`${prefix}post_attention_layernorm`, residual, eps);
     const widened = parameters.linear(`${prefix}mlp.dense_h_to_4h`, normed);
     const mlp = parameters.linear(`${prefix}mlp.dense_4h_to_h`, activate(graph, config, widened));
-    hidden = config.use_parallel_residual ? sum(sum(mlp, attended), hidden) : sum(mlp, residual);
+    return config.use_parallel_residual ? sum(sum(mlp, attended), hidden) : sum(mlp, residual);
+  };
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const input = hidden;
+    hidden = graph.segment(() => record(layer, input));
   }
   return parameters.layerNorm("gpt_neox.final_layer_norm", hidden, eps);
 }

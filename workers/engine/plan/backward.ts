@@ -6,6 +6,7 @@
 import { accumulate as accumulateKernel } from "../kernels/accumulate";
 import type { TensorSpec } from "../ops/define";
 import { elementCount } from "../ops/define";
+import type { Recomputation } from "./recompute";
 import type { Graph, Node, Tensor } from "./record";
 import { isDifferentiable, shapeSize } from "./record";
 import {
@@ -13,7 +14,6 @@ import {
   bindStep,
   type ExpandedStep,
   expandSteps,
-  forwardResource,
   keepNeeded,
   type Resource,
   type Resources,
@@ -43,18 +43,28 @@ class Written {
   }
 }
 
-/** Steps that compute the gradient of `loss` for every trainable parameter it depends on. */
+/** The backward steps of neighbouring nodes of one segment, or of none. */
+export interface BackwardSection {
+  readonly segment: number | undefined;
+  readonly steps: ScheduledStep[];
+}
+
+/**
+ * Steps that compute the gradient of `loss` for every trainable parameter it depends on.
+ * @param recomputation says what they read of the forward pass, and where it is by then.
+ */
 export function backwardSteps(
   graph: Graph,
   loss: Tensor,
   options: ScheduleOptions,
   resources: Resources,
-): ScheduledStep[] {
+  recomputation: Recomputation,
+): BackwardSection[] {
   if (loss.shape.join() !== "1") throw new Error(`the loss has shape [${loss.shape.join()}], not [1]`);
   if (!loss.needsGradient) throw new Error(`the loss ${loss.name} depends on no trainable parameter`);
-  const walk = new Walk(loss, options, resources);
+  const walk = new Walk(loss, options, resources, recomputation);
   for (const node of [...graph.nodes].reverse()) walk.visit(node);
-  return walk.steps;
+  return walk.sections;
 }
 
 /**
@@ -111,7 +121,7 @@ class Gradients {
 }
 
 class Walk {
-  readonly steps: ScheduledStep[] = [];
+  readonly sections: BackwardSection[] = [];
   /** Tensors (not parameters) whose gradient some visited node has produced. */
   readonly #reached: Set<Tensor>;
   readonly #written = new Written();
@@ -121,6 +131,7 @@ class Walk {
     private readonly loss: Tensor,
     private readonly options: ScheduleOptions,
     private readonly resources: Resources,
+    private readonly recomputation: Recomputation,
   ) {
     this.#reached = new Set([loss]);
     this.#gradients = new Gradients(resources);
@@ -139,6 +150,8 @@ class Walk {
         step.uses.some((use) => use.tensor === `d_${name}` && use.access === "read_write");
       if (!steps.some(writes)) throw new Error(`${node.label}: the op has no backward step for d_${name}`);
     }
+    if (this.sections.length === 0 || this.sections.at(-1)?.segment !== node.segment)
+      this.sections.push({ segment: node.segment, steps: [] });
     for (const step of steps) if (!this.#passOn(node, step)) this.#emit(node, step);
     for (const name of wanted) {
       const tensor = node.inputs[name];
@@ -186,7 +199,7 @@ class Walk {
     if (later.size === 0 || (canAdd && first.length === 0 && distinct)) {
       // A step that writes scratch alone keeps its own override: the op knows what it adds to.
       const writes = later.size + first.length > 0;
-      this.steps.push(canAdd && writes ? withOverride(plain, later.size > 0 ? 1 : 0) : plain);
+      this.#push(canAdd && writes ? withOverride(plain, later.size > 0 ? 1 : 0) : plain);
       return;
     }
     // One kernel, two treatments (or a kernel that cannot add): write the later contributions aside and add them.
@@ -199,7 +212,11 @@ class Walk {
       additions.push(copyStep(`${step.label} add ${name}`, source, target, 1));
     }
     const written = { ...plain, bindings };
-    this.steps.push(canAdd ? withOverride(written, 0) : written, ...additions);
+    this.#push(canAdd ? withOverride(written, 0) : written, ...additions);
+  }
+
+  #push(...steps: readonly ScheduledStep[]): void {
+    this.sections.at(-1)?.steps.push(...steps);
   }
 
   #separate(tensor: Tensor, label: string): void {
@@ -212,7 +229,7 @@ class Walk {
     const source = whole(this.#gradients.of(tensor));
     const target = whole(this.#gradients.separate(tensor));
     this.#written.add(target.resource, 0, target.count);
-    this.steps.push(copyStep(`${label} copy`, source, target, 0));
+    this.#push(copyStep(`${label} copy`, source, target, 0));
   }
 
   #adds(target: Tensor, binding: Binding, label: string): boolean {
@@ -227,7 +244,7 @@ class Walk {
   }
 
   #resolve(node: Node, name: string, access: "read" | "read_write", label: string): Resource {
-    const forward = forwardResource(node, name, this.resources);
+    const forward = this.recomputation.resolve(node, name);
     if (forward) {
       if (access === "read_write" && !(name in node.op.scratch))
         throw new Error(`${label}: the backward pass may not write "${name}"`);

@@ -35,6 +35,8 @@ export interface PlanSpec {
   readonly arena: Arena;
   /** Where each state of the graph is; at least as large as the graph says, rounded up to whole vec4s. */
   readonly states?: ReadonlyMap<string, BufferSlice>;
+  /** Segments keep only what others use of them and are computed again in the backward pass: less memory, more time. */
+  readonly recompute?: boolean;
 }
 
 /** One prepared list of dispatches and where its outputs are after it ran. */
@@ -129,7 +131,8 @@ export async function compilePlan(gpu: Gpu, graph: Graph, spec: PlanSpec): Promi
   // The two variants mostly make the same dispatches; what is equal is made once.
   const made = new Map<string, Promise<Dispatch>>();
   const compile = async (accumulate: boolean): Promise<Variant> => {
-    const options = { ...(loss ? { loss } : {}), outputs, accumulate, capabilities: gpu.capabilities };
+    const { recompute = false } = spec;
+    const options = { ...(loss ? { loss } : {}), outputs, accumulate, capabilities: gpu.capabilities, recompute };
     const derived = schedule(graph, options);
     const slices = assign(derived, spec, (name) => {
       const input = places.get(name);

@@ -33,6 +33,8 @@ export interface Node {
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Sizes by dim name, and the attributes. */
   readonly dims: Dims;
+  /** Number of the segment it was recorded in; undefined outside of all. */
+  readonly segment: number | undefined;
 }
 
 export interface ParameterOptions {
@@ -54,6 +56,22 @@ export class Graph {
   readonly parameters = new Map<string, Tensor>();
   readonly inputs = new Map<string, Tensor>();
   readonly states = new Map<string, Tensor>();
+  #segments = 0;
+  #segment: number | undefined;
+
+  /**
+   * What `record` records is one segment: a plan may keep only what others use of it, and compute the rest again when the
+   * backward pass gets there. A layer of a model, usually.
+   */
+  segment<T>(record: () => T): T {
+    if (this.#segment !== undefined) throw new Error("segments cannot be nested");
+    this.#segment = this.#segments++;
+    try {
+      return record();
+    } finally {
+      this.#segment = undefined;
+    }
+  }
 
   /** A weight, by its Hugging Face name. The same name and shape again is the same tensor (tied weights). */
   parameter(name: string, shape: readonly number[], options: ParameterOptions): Tensor {
@@ -112,7 +130,7 @@ export class Graph {
       const shape = spec.dims.map((size) => resolveSize(size, dims));
       outputs[name] = this.#tensor(`${label}.${name}`, "value", shape, spec.type ?? "f32", differentiable);
     }
-    this.nodes.push({ label, op, inputs, outputs, dims });
+    this.nodes.push({ label, op, inputs, outputs, dims, segment: this.#segment });
     return outputs;
   }
 

@@ -4,12 +4,11 @@
  */
 
 import { backwardSteps } from "./backward";
+import { Recomputation } from "./recompute";
 import type { Graph, Tensor } from "./record";
 import {
-  bindStep,
-  expandSteps,
   forwardResource,
-  keepNeeded,
+  forwardSteps,
   type Resource,
   Resources,
   type ScheduledStep,
@@ -27,37 +26,24 @@ export interface Schedule {
 /** Derives the steps for the outputs and, where a loss is given, for all gradients of trainable parameters. */
 export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
   const resources = new Resources();
-  const { loss, outputs, capabilities } = options;
+  const { loss, outputs } = options;
   for (const tensor of [...outputs, ...(loss ? [loss] : [])])
     if (graph.tensors[tensor.id] !== tensor) throw new Error(`tensor ${tensor.name} belongs to another graph`);
-  const backward = loss ? backwardSteps(graph, loss, options, resources) : [];
+  const recomputation = new Recomputation(graph, options, resources);
+  const backward = loss ? backwardSteps(graph, loss, options, resources, recomputation) : [];
 
   const needed = new Set<Resource>(outputs.map((tensor) => resources.value(tensor)));
-  for (const step of backward) for (const binding of Object.values(step.bindings)) needed.add(binding.resource);
-  const forward: ScheduledStep[] = [];
-  for (const node of [...graph.nodes].reverse()) {
-    const names = [...Object.keys(node.outputs), ...Object.keys(node.op.scratch)];
-    const wanted = new Set(
-      names.filter((name) => {
-        const resource = forwardResource(node, name, resources);
-        return resource !== undefined && needed.has(resource);
-      }),
-    );
-    // What outlives the run is always wanted.
-    for (const name of node.op.updates) wanted.add(name);
-    if (wanted.size === 0) continue;
-    const steps = keepNeeded(expandSteps(node, node.op.forward, capabilities, "forward"), wanted).map((step) =>
-      bindStep(step, (name) => {
-        const resource = forwardResource(node, name, resources);
-        if (!resource) throw new Error(`${step.label}: unknown tensor "${name}"`);
-        return resource;
-      }),
-    );
+  for (const { steps } of backward)
     for (const step of steps) for (const binding of Object.values(step.bindings)) needed.add(binding.resource);
-    forward.unshift(...steps);
-  }
+  const second = backward.flatMap(({ segment, steps }) => [
+    ...(segment === undefined ? [] : recomputation.steps(segment, needed)),
+    ...steps,
+  ]);
+  const forward = forwardSteps(graph.nodes, needed, "forward", options, (node, name) =>
+    forwardResource(node, name, resources),
+  );
   return {
-    steps: [...forward, ...backward],
+    steps: [...forward, ...second],
     outputs: new Map(outputs.map((tensor) => [tensor, resources.value(tensor)])),
     forwardSteps: forward.length,
   };

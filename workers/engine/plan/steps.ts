@@ -48,6 +48,8 @@ export interface ScheduleOptions {
   /** Gradients of parameters are added to what is there (2nd and later micro-batches) instead of written. */
   readonly accumulate: boolean;
   readonly capabilities: Capabilities;
+  /** Of each segment only what others use is kept for the backward pass; the rest is computed again there. */
+  readonly recompute?: boolean;
 }
 
 export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = { f32: 4, f16: 2, u32: 4, i32: 4 };
@@ -82,6 +84,11 @@ export class Resources {
     const kind = tensor.kind === "parameter" ? "gradient" : "arena";
     const name = kind === "gradient" ? tensor.name : `d ${tensor.name}`;
     return this.get(`gradient ${tensor.id}`, kind, name, shapeSize(tensor.shape), "f32", partsOf(tensor));
+  }
+
+  /** The value of a tensor when it is computed a second time. */
+  again({ id, name, shape, type }: Tensor): Resource {
+    return this.get(`again ${id}`, "arena", `${name} again`, shapeSize(shape), type);
   }
 
   /** A temporary that belongs to one node. */
@@ -173,6 +180,46 @@ export function keepNeeded(steps: readonly ExpandedStep[], needed: Set<string>):
     kept.unshift(step);
   }
   return kept;
+}
+
+/** The resource a name of a node's op stands for. */
+export type Resolve = (node: Node, name: string) => Resource | undefined;
+
+/**
+ * The forward steps of the nodes that lead to `needed`, in order; `needed` grows by what they bind.
+ * @param resolve which resource a name stands for. @param wants whether a resource is theirs to make.
+ */
+export function forwardSteps(
+  nodes: readonly Node[],
+  needed: Set<Resource>,
+  phase: string,
+  { capabilities }: Pick<ScheduleOptions, "capabilities">,
+  resolve: Resolve,
+  wants: (resource: Resource) => boolean = () => true,
+): ScheduledStep[] {
+  const found: ScheduledStep[] = [];
+  for (const node of [...nodes].reverse()) {
+    const names = [...Object.keys(node.outputs), ...Object.keys(node.op.scratch)];
+    const wanted = new Set(
+      names.filter((name) => {
+        const resource = resolve(node, name);
+        return resource !== undefined && needed.has(resource) && wants(resource);
+      }),
+    );
+    // What outlives the run is always wanted.
+    for (const name of node.op.updates) wanted.add(name);
+    if (wanted.size === 0) continue;
+    const steps = keepNeeded(expandSteps(node, node.op.forward, capabilities, phase), wanted).map((step) =>
+      bindStep(step, (name) => {
+        const resource = resolve(node, name);
+        if (!resource) throw new Error(`${step.label}: unknown tensor "${name}"`);
+        return resource;
+      }),
+    );
+    for (const step of steps) for (const binding of Object.values(step.bindings)) needed.add(binding.resource);
+    found.unshift(...steps);
+  }
+  return found;
 }
 
 /** The value a name of the op stands for in its forward steps. */

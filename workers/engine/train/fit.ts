@@ -24,7 +24,12 @@ const ADVICE: Readonly<Record<PreflightAdvice, string>> = {
  */
 export function checkFit(
   gpu: Gpu,
-  model: { readonly config: NeoxConfig; readonly task: Task; readonly store: ParameterLayout },
+  model: {
+    readonly config: NeoxConfig;
+    readonly task: Task;
+    readonly store: ParameterLayout;
+    readonly recompute: boolean;
+  },
   spec: ProgramSpec,
 ): void {
   const weights: BufferNeed[] = model.store.groups.flatMap(({ trainable, bytes }, index) =>
@@ -55,6 +60,7 @@ function activationNeeds(gpu: Gpu, model: Parameters<typeof checkFit>[1], spec: 
     outputs: [...(loss ? [loss] : []), ...Object.values(outputs)],
     accumulate: false,
     capabilities: gpu.capabilities,
+    recompute: model.recompute,
   });
   const { blocks } = arenaBlocks(derived);
   const granted = Math.floor(gpu.capabilities.maxStorageBufferBindingSize / 256) * 256;

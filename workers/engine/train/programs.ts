@@ -31,6 +31,8 @@ export interface Workshop {
   readonly task: Task;
   readonly store: ParameterStore;
   readonly arena: Arena;
+  /** Layers keep only their input, and are computed again in the backward pass. */
+  readonly recompute: boolean;
   /** f32 [1]: the sum of the losses of a step's micro-batches. */
   readonly totalLoss: BufferSlice;
 }
@@ -66,7 +68,7 @@ export class Program {
   }
 
   static async create(shop: Workshop, spec: ProgramSpec): Promise<Program> {
-    const { gpu, config, store, arena, task } = shop;
+    const { gpu, config, store, arena, task, recompute } = shop;
     const graph = new Graph();
     const recorded = recordProgram(graph, shop, spec);
     const { loss, outputs } = recorded;
@@ -76,6 +78,7 @@ export class Program {
       outputs: [...(loss ? [loss] : []), ...Object.values(outputs)],
       parameters: store,
       arena,
+      recompute,
     });
     plan.floats("inv_freq").set(inverseFrequencies(config));
     const drops = graph.inputs.has(DROPOUT_SEED);
