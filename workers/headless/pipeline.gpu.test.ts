@@ -57,7 +57,7 @@ beforeAll(async () => {
   const files = ["tokenizer.json", "tokenizer_config.json"].map(
     (file) => [file, new Uint8Array(readFileSync(join(TOKENIZER, file)))] as const,
   );
-  const model = tinyModel(new Map(files));
+  const model = await tinyModel(new Map(files));
   mkdirSync(at("model"));
   for (const path of await model.list()) writeFileSync(at("model", path), await model.read(path));
   for (const [name, file] of Object.entries(tinyData)) writeFileSync(at(`${name}.jsonl`), file.bytes);

@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Dtype, toBfloat16, toHalf } from "../engine/io/dtype";
 import { engineParameter, type LoadedAdapter, loadAdapter } from "../engine/io/peft";
+import { type Tensors, wholeTensors } from "../engine/io/tensors";
 import type { LoraOptions } from "../engine/model/lora";
 import { mergeLora } from "../engine/model/merge";
 import type { NeoxConfig } from "../engine/model/neox-config";
@@ -49,12 +50,12 @@ export function parameterOf(expected: string): string {
 }
 
 /** The merged weights by the engine's name; a tied output matrix has both names. */
-export function merge(
-  base: ReadonlyMap<string, Float32Array>,
+export async function merge(
+  base: Tensors,
   { lora, tensors }: LoadedAdapter,
   config: NeoxConfig,
-): Map<string, Float32Array> {
-  const merged = mergeLora(base, tensors, lora).tensors;
+): Promise<Map<string, Float32Array>> {
+  const merged = await wholeTensors(mergeLora(base, tensors, lora).tensors);
   const tied = merged.get("gpt_neox.embed_in.weight");
   if (config.tie_word_embeddings && !merged.has(OUTPUT_EMBEDDING) && tied) merged.set(OUTPUT_EMBEDDING, tied);
   return merged;

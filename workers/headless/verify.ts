@@ -7,8 +7,9 @@ import { NagiError } from "../../src/shared/errors";
 import { type DawnAdapter, openDawn } from "../engine/gpu/dawn";
 import type { Gpu } from "../engine/gpu/gpu";
 import type { Dtype } from "../engine/io/dtype";
-import { loadModel } from "../engine/io/hf-model";
+import { openCheckpoint } from "../engine/io/hf-model";
 import { openSafetensors, readTensor } from "../engine/io/safetensors";
+import type { TensorValues } from "../engine/io/tensors";
 import { LABELS } from "../engine/model/heads";
 import { isLora } from "../engine/model/lora";
 import { parseNeoxConfig } from "../engine/model/neox-config";
@@ -108,7 +109,7 @@ class Run {
         ? { kind: "causal-lm" }
         : { kind: "reward", num_labels: LABELS[one.objective ?? "binary"] };
     const source = new FolderSource(join(this.folder, "model"), "model");
-    const model = await loadModel(source, {
+    const model = await openCheckpoint(source, {
       // An adapter may bring the score head of a base that has none.
       expected: (json) =>
         [...neoxParameterShapes(parseNeoxConfig(json), head)].map(([name, shape]) => {
@@ -124,15 +125,20 @@ class Run {
     const all = [...(own ? [own] : []), ...batches];
     const halves = model.dtype === "F16" && gpu.capabilities.f16;
     const trained = adapter && !trainsScore(adapter, expected.keys()) ? { trainable: isLora } : {};
-    const trainer = await Trainer.create(gpu, config, new Map([...model.tensors, ...(adapter?.tensors ?? [])]), {
-      task: one.task,
-      // f16 where the checkpoint is: it is exact then.
-      ...(adapter ? { lora: withoutDropout(adapter.lora), frozen_dtype: halves ? "f16" : "f32", ...trained } : {}),
-      ...(one.objective ? { objective: one.objective } : {}),
-      optimizer: optimizerOptions(one),
-      max_tokens: Math.max(...all.map(({ packed }) => packed.input_ids.length)),
-      max_texts: Math.max(...all.map(({ rows }) => rows)),
-    });
+    const trainer = await Trainer.create(
+      gpu,
+      config,
+      new Map<string, TensorValues>([...model.tensors, ...(adapter?.tensors ?? [])]),
+      {
+        task: one.task,
+        // f16 where the checkpoint is: it is exact then.
+        ...(adapter ? { lora: withoutDropout(adapter.lora), frozen_dtype: halves ? "f16" : "f32", ...trained } : {}),
+        ...(one.objective ? { objective: one.objective } : {}),
+        optimizer: optimizerOptions(one),
+        max_tokens: Math.max(...all.map(({ packed }) => packed.input_ids.length)),
+        max_texts: Math.max(...all.map(({ rows }) => rows)),
+      },
+    );
     try {
       const groups: Partial<Record<Group, GroupResult>> = {};
       if (own) Object.assign(groups, await this.#ownBatch(trainer, own, config.vocab_size));
@@ -142,7 +148,7 @@ class Run {
       const merged = [...expected.keys()].filter((name) => name.startsWith(MERGED));
       if (merged.length > 0) {
         if (!adapter) throw invalid(EXPECTED, merged[0] ?? "", 'needs an adapter/ and train "lora"');
-        groups.merged = this.#merged(merge(model.tensors, adapter, config), model.dtype, merged);
+        groups.merged = this.#merged(await merge(model.tensors, adapter, config), model.dtype, merged);
       }
       return groups;
     } finally {

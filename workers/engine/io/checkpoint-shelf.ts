@@ -8,7 +8,8 @@ import { NagiError } from "../../../src/shared/errors";
 import type { Folder } from "./opfs";
 
 const INDEX = "checkpoints.json";
-const KEPT = 2;
+/** Checkpoints of a run that are kept; while one is written there is one more. */
+export const KEPT_CHECKPOINTS = 2;
 
 const indexSchema = z.array(
   z.strictObject({ step: z.int().min(0), file: z.string(), bytes: z.int().min(0), sha256: z.string().length(64) }),
@@ -53,7 +54,7 @@ export class CheckpointShelf {
       throw full ? noRoom(step, bytes.length, null) : error;
     }
     const next = [...kept.filter((entry) => entry.step < step), { step, file, bytes: bytes.length, sha256: hash }];
-    const newest = next.slice(-KEPT);
+    const newest = next.slice(-KEPT_CHECKPOINTS);
     await this.folder.writeJson(INDEX, newest);
     await this.#sweep(newest);
   }

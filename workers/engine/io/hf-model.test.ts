@@ -2,10 +2,11 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { NagiError } from "../../../src/shared/errors";
 import { FetchSource } from "./fetch-source";
-import { describeModel, loadModel, type ModelToSave, saveModel } from "./hf-model";
+import { describeModel, type ModelToSave, openCheckpoint, saveModel } from "./hf-model";
 import { engineNames, isBuffer } from "./names";
 import { type TensorToWrite, writeSafetensors } from "./safetensors";
 import { BlobSource, type FileSource, MapSource } from "./source";
+import { wholeTensor, wholeTensors } from "./tensors";
 
 const tensor = (name: string, ...shape: number[]): TensorToWrite => {
   const data = Float32Array.from(
@@ -33,15 +34,21 @@ const model: ModelToSave = {
   tokenizerFiles: new Map([["tokenizer.json", json({})]]),
 };
 
+/** With every value in memory. */
+async function load(...args: Parameters<typeof openCheckpoint>) {
+  const opened = await openCheckpoint(...args);
+  return { ...opened, tensors: await wholeTensors(opened.tensors) };
+}
+
 const refusal = async (source: FileSource, options = {}): Promise<NagiError> =>
-  loadModel(source, options).then(
+  openCheckpoint(source, options).then(
     () => expect.fail("the model was accepted"),
     (error) => error,
   );
 
 describe("saving", () => {
-  it("writes the config that a reward model needs, and leaves the base's own matters out", () => {
-    const files = saveModel(model);
+  it("writes the config that a reward model needs, and leaves the base's own matters out", async () => {
+    const files = await saveModel(model);
     expect([...files.keys()]).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
     expect(JSON.parse(new TextDecoder().decode(files.get("config.json")))).toEqual({
       architectures: ["GPTNeoXForSequenceClassification"],
@@ -56,42 +63,45 @@ describe("saving", () => {
   });
 
   it("splits large weights over files with an index, and reads them back", async () => {
-    const files = saveModel({ ...model, maxShardBytes: 100 });
+    const files = await saveModel({ ...model, maxShardBytes: 100 });
     const shards = [...files.keys()].filter((name) => name.endsWith(".safetensors"));
     expect(shards).toEqual(["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]);
     const index = JSON.parse(new TextDecoder().decode(files.get("model.safetensors.index.json")));
     expect(index.metadata.total_size).toBe((24 + 16 + 4 + 4) * 4);
-    const loaded = await loadModel(new MapSource("saved", files));
+    const loaded = await load(new MapSource("saved", files));
     for (const { name, data } of tensors) expect(loaded.tensors.get(name)).toEqual(data);
     expect(loaded.files).toEqual(shards);
   });
 
   it("halves the size where asked", async () => {
-    const files = saveModel({ ...model, dtype: "F16" });
-    const loaded = await loadModel(new MapSource("saved", files));
+    const files = await saveModel({ ...model, dtype: "F16" });
+    const loaded = await load(new MapSource("saved", files));
     expect(loaded.dtype).toBe("F16");
     expect(loaded.tensors.get("score.weight")).toEqual(tensors[3]?.data);
   });
 });
 
 describe("loading", () => {
-  it("takes what the architecture expects, reports the rest, and its progress", async () => {
-    const seen: [number, number][] = [];
+  it("takes what the architecture expects, reports the rest, and reads nothing before it is asked", async () => {
     const expected = () => [
       { name: "gpt_neox.embed_in.weight", shape: [6, 4] },
       { name: "gpt_neox.final_layer_norm.weight", shape: [4] },
       { name: "value.weight", shape: [1, 4], optional: true },
     ];
-    const loaded = await loadModel(weights(tensors), {
-      expected,
-      onProgress: (done, total) => seen.push([done, total]),
-    });
+    const source = weights(tensors);
+    const ranges: number[] = [];
+    const read = source.read.bind(source);
+    source.read = (path, start = 0, end = Number.POSITIVE_INFINITY) => {
+      if (path === "model.safetensors") ranges.push(start);
+      return read(path, start, end);
+    };
+    const loaded = await openCheckpoint(source, { expected });
     expect([...loaded.tensors.keys()]).toEqual(["gpt_neox.embed_in.weight", "gpt_neox.final_layer_norm.weight"]);
     expect(loaded.unused).toEqual(["gpt_neox.layers.0.attention.dense.weight", "score.weight"]);
-    expect(seen).toEqual([
-      [96, 112],
-      [112, 112],
-    ]);
+    expect(ranges).toEqual([0, 0]);
+    const embedding = loaded.tensors.get("gpt_neox.embed_in.weight");
+    expect(embedding && (await wholeTensor(embedding))).toEqual(tensors[0]?.data);
+    expect(ranges).toHaveLength(3);
   });
 
   it("leaves out buffers of old checkpoints, renames a bare model's tensors and lm_head", () => {
@@ -113,7 +123,7 @@ describe("loading", () => {
 
   it("reads PyTorch's files, one or several with an index", async () => {
     const read = (name: string) => new Uint8Array(readFileSync(new URL(`./fixtures/${name}`, import.meta.url)));
-    const one = await loadModel(folder({ "pytorch_model.bin": read("module.bin") }));
+    const one = await load(folder({ "pytorch_model.bin": read("module.bin") }));
     expect(one.tensors.get("bias")).toEqual(Float32Array.of(1.5, 1.5, 1.5));
     const index = { weight_map: { weight: "part-1.bin", f16: "part-2.bin" } };
     const files = {
@@ -121,14 +131,14 @@ describe("loading", () => {
       "part-1.bin": read("module.bin"),
       "part-2.bin": read("state.bin"),
     };
-    const several = await loadModel(folder(files));
+    const several = await load(folder(files));
     expect([...several.tensors.keys()]).toEqual(["weight", "f16"]);
     expect(several.stored.get("f16")).toMatchObject({ file: "part-2.bin", dtype: "F16", shape: [4, 6] });
   });
 
   it("prefers safetensors, as transformers does", async () => {
     const files = { "pytorch_model.bin": json("not read"), "model.safetensors": writeSafetensors(tensors) };
-    expect((await loadModel(folder(files))).files).toEqual(["model.safetensors"]);
+    expect((await load(folder(files))).files).toEqual(["model.safetensors"]);
   });
 
   it("keeps a tensor's name on disk", async () => {

@@ -2,7 +2,7 @@
 import { NagiError } from "../../../src/shared/errors";
 import { DTYPE_BYTES, type Dtype, type FloatDtype } from "./dtype";
 import { engineNames } from "./names";
-import { type TensorToWrite, writeSafetensors } from "./safetensors";
+import { type LazyTensorToWrite, writeTensors } from "./safetensors";
 import { type FileSource, fileMissing, readJson } from "./source";
 import { findWeights, type StoredTensor } from "./weights";
 
@@ -36,9 +36,9 @@ export interface ModelDescription {
   readonly bytes: number;
 }
 
-export interface LoadedModel extends ModelDescription {
-  /** Float32, row-major, by the engine's name: every expected tensor that the files have. */
-  readonly tensors: Map<string, Float32Array>;
+export interface OpenedCheckpoint extends ModelDescription {
+  /** By the engine's name: every expected tensor that the files have. Values are read when they are asked for. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** By file name; empty where the folder has none. */
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   /** Tensors in the files that the architecture has no use for (engine's names). */
@@ -65,28 +65,23 @@ export async function describeModel(source: FileSource): Promise<ModelDescriptio
   return { configJson, files: weights.files, stored, dtype, bytes };
 }
 
-export interface LoadOptions {
+export interface OpenOptions {
   /** What the config asks for: everything not optional must be there with this shape. Default: take what is there. */
   readonly expected?: (configJson: unknown) => readonly ExpectedTensor[];
-  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
 }
 
-/** Loads a checkpoint. Rejects as describeModel does, and with model.tensor_missing or model.tensor_shape. */
-export async function loadModel(source: FileSource, options: LoadOptions = {}): Promise<LoadedModel> {
+/**
+ * Opens a checkpoint: everything is checked, no weights are read. Rejects as describeModel does, and with
+ * model.tensor_missing or model.tensor_shape.
+ */
+export async function openCheckpoint(source: FileSource, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
   const description = await describeModel(source);
   const { stored } = description;
   const expected =
     options.expected?.(description.configJson) ??
     [...stored].map(([name, { shape }]) => ({ name, shape, optional: false }));
   const wanted = checkTensors(description, expected);
-  const total = wanted.reduce((sum, [, tensor]) => sum + tensor.bytes, 0);
-  const tensors = new Map<string, Float32Array>();
-  let loaded = 0;
-  for (const [name, tensor] of wanted) {
-    tensors.set(name, await tensor.load());
-    loaded += tensor.bytes;
-    options.onProgress?.(loaded, total);
-  }
+  const tensors = new Map(wanted);
   const unused = [...stored.keys()].filter((name) => !tensors.has(name));
   return { ...description, tensors, tokenizerFiles: await readTokenizerFiles(source), unused };
 }
@@ -149,7 +144,7 @@ export interface ModelToSave {
   readonly labels?: readonly string[];
   readonly padTokenId: number;
   /** With Hugging Face names, in the order of the file. */
-  readonly tensors: readonly TensorToWrite[];
+  readonly tensors: readonly LazyTensorToWrite[];
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
   /** Default F32. */
   readonly dtype?: FloatDtype;
@@ -159,8 +154,11 @@ export interface ModelToSave {
 
 const TORCH_NAMES: Readonly<Record<FloatDtype, string>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
-/** The files of a model folder that transformers' from_pretrained loads. */
-export function saveModel(model: ModelToSave): Map<string, Uint8Array<ArrayBuffer>> {
+/**
+ * The files of a model folder that transformers' from_pretrained loads. Tensors are read as they are written; rejects as
+ * their source does.
+ */
+export async function saveModel(model: ModelToSave): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const dtype = model.dtype ?? "F32";
   const config: Record<string, unknown> = { ...model.configJson };
   // Both names of the type exist; one of them only, so that they cannot disagree.
@@ -178,7 +176,8 @@ export function saveModel(model: ModelToSave): Map<string, Uint8Array<ArrayBuffe
   }
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   files.set("config.json", encodeJson(Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)))));
-  for (const [path, bytes] of saveWeights(model.tensors, dtype, model.maxShardBytes ?? 2e9)) files.set(path, bytes);
+  for await (const [path, bytes] of saveWeights(model.tensors, dtype, model.maxShardBytes ?? 2e9))
+    files.set(path, bytes);
   for (const [path, bytes] of model.tokenizerFiles) files.set(path, Uint8Array.from(bytes));
   return files;
 }
@@ -195,12 +194,12 @@ function encodeJson(value: unknown): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-function* saveWeights(
-  tensors: readonly TensorToWrite[],
+async function* saveWeights(
+  tensors: readonly LazyTensorToWrite[],
   dtype: FloatDtype,
   maxShardBytes: number,
-): Generator<[string, Uint8Array<ArrayBuffer>]> {
-  const shards: TensorToWrite[][] = [[]];
+): AsyncGenerator<[string, Uint8Array<ArrayBuffer>]> {
+  const shards: LazyTensorToWrite[][] = [[]];
   let shardBytes = 0;
   let totalBytes = 0;
   for (const tensor of tensors) {
@@ -216,7 +215,7 @@ function* saveWeights(
   // transformers refuses files that do not say which framework's layout they have.
   const metadata = { format: "pt" };
   if (shards.length === 1) {
-    yield ["model.safetensors", writeSafetensors(tensors, metadata, dtype)];
+    yield ["model.safetensors", await writeTensors(tensors, metadata, dtype)];
     return;
   }
   const weightMap: Record<string, string> = {};
@@ -224,7 +223,7 @@ function* saveWeights(
   for (const [index, shard] of shards.entries()) {
     const path = `model-${String(index + 1).padStart(5, "0")}-of-${count}.safetensors`;
     for (const { name } of shard) weightMap[name] = path;
-    yield [path, writeSafetensors(shard, metadata, dtype)];
+    yield [path, await writeTensors(shard, metadata, dtype)];
   }
   yield ["model.safetensors.index.json", encodeJson({ metadata: { total_size: totalBytes }, weight_map: weightMap })];
 }

@@ -9,6 +9,7 @@ import { EMBEDDING, type HeadSpec, neoxParameterShapes, SCORE } from "../model/s
 import { type PeftConfig, parsePeftConfig, targetOf } from "./peft-config";
 import { type TensorToWrite, writeSafetensors } from "./safetensors";
 import { type FileSource, fileMissing, readJson } from "./source";
+import { wholeTensor } from "./tensors";
 import { openWeights, type StoredTensor } from "./weights";
 
 const CONFIG = "adapter_config.json";
@@ -78,7 +79,7 @@ export async function loadAdapter(source: FileSource, model: NeoxConfig, head: H
       if (!shape) throw badConfig(file, onDisk, "is no part of a plain LoRA adapter of this model");
       checkShape(tensor, shape);
     }
-    tensors.set(name, await tensor.load());
+    tensors.set(name, await wholeTensor(tensor));
   }
   for (const module of linears.keys()) {
     const target = targetOf(config, module);

@@ -5,7 +5,8 @@
 import { NagiError } from "../../../src/shared/errors";
 import { DTYPE_BYTES, type Dtype, type FloatDtype, fromFloat32, isDtype, toFloat32 } from "./dtype";
 import { findDuplicateKey } from "./json-keys";
-import type { FileSource } from "./source";
+import { descriptionLimit, type FileSource } from "./source";
+import { PIECE_ELEMENTS, piecesOfTensor, type TensorValues, wholeTensor } from "./tensors";
 
 export interface TensorEntry {
   readonly name: string;
@@ -23,6 +24,8 @@ export interface SafetensorsHeader {
 
 /** As Hugging Face's own reader. */
 const MAX_HEADER_BYTES = 100_000_000;
+/** The header is an object of tensors, each an object with two lists. */
+const MAX_DEPTH = 3;
 
 const WAY_OUT = "Download or export the file again.";
 
@@ -80,6 +83,11 @@ function parseJson(bytes: Uint8Array, file: string): Record<string, unknown> {
   let json: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw bad(file, "the header is not JSON (it is not UTF-8)");
+  }
+  if (depthOf(text) > MAX_DEPTH) throw bad(file, `the header is nested more than ${MAX_DEPTH} deep`);
+  try {
     json = JSON.parse(text);
   } catch (error) {
     throw bad(file, `the header is not JSON (${error instanceof Error ? error.message : String(error)})`);
@@ -90,14 +98,30 @@ function parseJson(bytes: Uint8Array, file: string): Record<string, unknown> {
   return json;
 }
 
+/** How deep brackets nest in a JSON text, at most one more than MAX_DEPTH. What is no JSON may give any number. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (let i = 0; i < text.length && most <= MAX_DEPTH; i++) {
+    const character = text[i];
+    if (character === "{" || character === "[") most = Math.max(most, ++depth);
+    else if (character === "}" || character === "]") depth--;
+    else if (character === '"') for (i++; i < text.length && text[i] !== '"'; i++) if (text[i] === "\\") i++;
+  }
+  return most;
+}
+
+/** A value from the file for a message: strangers write long ones. */
+const brief = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 200);
+
 function parseEntry(name: string, value: unknown, dataStart: number, fileSize: number, file: string): TensorEntry {
   if (!isObject(value)) throw bad(file, "the header entry is not an object", name);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw bad(file, "has no dtype", name);
   if (!isDtype(dtype)) throw unsupportedType(file, name, dtype);
-  if (!isSizes(shape)) throw bad(file, `has no valid shape (${JSON.stringify(shape)})`, name);
+  if (!isSizes(shape)) throw bad(file, `has no valid shape (${brief(shape)})`, name);
   if (!isSizes(offsets) || offsets.length !== 2) {
-    throw bad(file, `has no valid data_offsets (${JSON.stringify(offsets)})`, name);
+    throw bad(file, `has no valid data_offsets (${brief(offsets)})`, name);
   }
   const [begin = 0, end = 0] = offsets;
   const available = fileSize - dataStart;
@@ -107,7 +131,7 @@ function parseEntry(name: string, value: unknown, dataStart: number, fileSize: n
   }
   const bytes = shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]);
   if (bytes !== end - begin) {
-    const text = `${dtype} [${shape.join(", ")}]`;
+    const text = `${dtype} ${brief(shape)}`;
     throw bad(file, `${text} takes ${bytes} bytes, but bytes ${begin} to ${end} are ${end - begin}`, name);
   }
   return { name, dtype, shape, start: dataStart + begin, end: dataStart + end };
@@ -150,15 +174,31 @@ function checkLayout(entries: TensorEntry[], dataStart: number, fileSize: number
 export async function openSafetensors(source: FileSource, path: string): Promise<SafetensorsHeader> {
   const size = await source.size(path);
   const length = headerLength(await source.read(path, 0, 8), size, path);
+  const allowed = descriptionLimit(size);
+  if (length > allowed)
+    throw bad(path, `the header claims ${length} bytes, more than the ${allowed} allowed in a file of ${size}`);
   return parseHeader(await source.read(path, 0, 8 + length), size, path);
 }
 
+/** A tensor's values as float32, row-major, piece by piece. */
+export async function* tensorPieces(
+  source: FileSource,
+  path: string,
+  { name, dtype, start, end }: TensorEntry,
+): AsyncGenerator<Float32Array> {
+  const step = PIECE_ELEMENTS * DTYPE_BYTES[dtype];
+  for (let at = start; at < end; at += step) {
+    const stop = Math.min(end, at + step);
+    const bytes = await source.read(path, at, stop);
+    if (bytes.byteLength !== stop - at) throw bad(path, "the file became shorter while it was read", name);
+    yield toFloat32(bytes, dtype);
+  }
+}
+
 /** One tensor as float32, row-major. */
-export async function readTensor(source: FileSource, path: string, entry: TensorEntry): Promise<Float32Array> {
-  const bytes = await source.read(path, entry.start, entry.end);
-  if (bytes.byteLength !== entry.end - entry.start)
-    throw bad(path, "the file became shorter while it was read", entry.name);
-  return toFloat32(bytes, entry.dtype);
+export function readTensor(source: FileSource, path: string, entry: TensorEntry): Promise<Float32Array> {
+  const length = (entry.end - entry.start) / DTYPE_BYTES[entry.dtype];
+  return wholeTensor({ length, pieces: () => tensorPieces(source, path, entry) });
 }
 
 export interface TensorToWrite {
@@ -167,15 +207,17 @@ export interface TensorToWrite {
   readonly data: Float32Array;
 }
 
-/**
- * A safetensors file. Tensors keep their order; the header is padded with spaces to a multiple of 8 bytes, as Hugging
- * Face's writer does, so that data is aligned. `data.length` is the product of `shape`.
- */
-export function writeSafetensors(
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>> = {},
-  dtype: FloatDtype = "F32",
-): Uint8Array<ArrayBuffer> {
+/** A tensor that may still be on disk, for `writeTensors`. */
+export interface LazyTensorToWrite extends Omit<TensorToWrite, "data"> {
+  readonly data: TensorValues;
+}
+
+/** A file that has its header and room for the tensors, and where each of them begins. */
+function layOut(
+  tensors: readonly LazyTensorToWrite[],
+  metadata: Readonly<Record<string, string>>,
+  dtype: FloatDtype,
+): { readonly file: Uint8Array<ArrayBuffer>; readonly data: number } {
   const width = DTYPE_BYTES[dtype];
   const entries: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata]);
@@ -199,10 +241,39 @@ export function writeSafetensors(
   new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
   file.fill(0x20, 8, 8 + headerBytes);
   file.set(header, 8);
-  let offset = 8 + headerBytes;
+  return { file, data: 8 + headerBytes };
+}
+
+/**
+ * A safetensors file. Tensors keep their order; the header is padded with spaces to a multiple of 8 bytes, as Hugging
+ * Face's writer does, so that data is aligned. `data.length` is the product of `shape`.
+ */
+export function writeSafetensors(
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = {},
+  dtype: FloatDtype = "F32",
+): Uint8Array<ArrayBuffer> {
+  const { file, data: start } = layOut(tensors, metadata, dtype);
+  let offset = start;
   for (const { data } of tensors) {
     fromFloat32(data, dtype, file, offset);
-    offset += data.length * width;
+    offset += data.length * DTYPE_BYTES[dtype];
   }
+  return file;
+}
+
+/** The same from tensors that are read as they are written: nothing but the file is in memory. Rejects as they do. */
+export async function writeTensors(
+  tensors: readonly LazyTensorToWrite[],
+  metadata: Readonly<Record<string, string>> = {},
+  dtype: FloatDtype = "F32",
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { file, data: start } = layOut(tensors, metadata, dtype);
+  let offset = start;
+  for (const { data } of tensors)
+    for await (const piece of piecesOfTensor(data)) {
+      fromFloat32(piece, dtype, file, offset);
+      offset += piece.length * DTYPE_BYTES[dtype];
+    }
   return file;
 }

@@ -15,6 +15,13 @@ export interface FileSource {
   read(path: string, start?: number, end?: number): Promise<Uint8Array>;
 }
 
+/**
+ * Bytes that the description of a file of `size` bytes may have: a zip's directory, a pickle, the header of safetensors.
+ * What a program makes of a description may be many times as large, so a file is given no more than a small share of itself
+ * for it (of the six open-calm sizes it is below a thousandth); small files always get 1 MiB.
+ */
+export const descriptionLimit = (size: number): number => Math.max(1 << 20, Math.floor(size / 32));
+
 /** model.file_missing: details { file, source, found }. */
 export function fileMissing(file: string, source: string, found: readonly string[]): NagiError {
   const list = found.length === 0 ? "nothing" : found.slice(0, 20).join(", ");
@@ -22,6 +29,16 @@ export function fileMissing(file: string, source: string, found: readonly string
     "model.file_missing",
     `${source}: there is no ${file} (found: ${list}). Choose the folder that holds config.json and the weights.`,
     { file, source, found: list },
+  );
+}
+
+/** A file that was there when it was listed, and has since been changed or deleted. */
+function gone(file: string, source: string, cause: unknown): NagiError {
+  return new NagiError(
+    "model.file_missing",
+    `${source}: ${file} can no longer be read. It was changed or deleted: open the model again.`,
+    { file, source, found: "" },
+    { cause },
   );
 }
 
@@ -69,7 +86,11 @@ export class BlobSource implements FileSource {
 
   async read(path: string, start = 0, end = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
     const file = this.file(path);
-    return new Uint8Array(await file.slice(start, Math.min(end, file.size)).arrayBuffer());
+    try {
+      return new Uint8Array(await file.slice(start, Math.min(end, file.size)).arrayBuffer());
+    } catch (cause) {
+      throw gone(path, this.name, cause);
+    }
   }
 
   private file(path: string): Blob {

@@ -2,6 +2,7 @@
  * Reads the weights of a pytorch_model.bin (a zip since PyTorch 1.6) without Python and without running its pickle.
  */
 import { NagiError } from "../../../src/shared/errors";
+import { crc32 } from "./crc32";
 import { DTYPE_BYTES, type Dtype, toFloat32 } from "./dtype";
 import {
   PickleCall,
@@ -12,8 +13,9 @@ import {
   type PickleValue,
   readPickle,
 } from "./pickle";
-import type { FileSource } from "./source";
-import { crc32, dataOffset, openZip, type ZipEntry, ZipError } from "./zip";
+import { descriptionLimit, type FileSource } from "./source";
+import { PIECE_ELEMENTS, wholeTensor } from "./tensors";
+import { dataOffset, openZip, type ZipEntry, ZipError } from "./zip";
 
 export interface TorchTensor {
   readonly name: string;
@@ -25,6 +27,8 @@ export interface TorchTensor {
   /** Bytes of the storage in the file: [start, end). Several tensors may share one. */
   readonly start: number;
   readonly end: number;
+  /** Of the storage's bytes; 0 where the writer computed none. */
+  readonly crc32: number;
 }
 
 const STORAGE_DTYPES: Readonly<Record<string, Dtype>> = {
@@ -40,7 +44,6 @@ const STORAGE_DTYPES: Readonly<Record<string, Dtype>> = {
   "torch.BoolStorage": "BOOL",
 };
 
-const MAX_PICKLE_BYTES = 64 * 2 ** 20;
 const WAY_OUT =
   "Take the model's model.safetensors, or load it in PyTorch and save it with save_pretrained(..., safe_serialization=True).";
 
@@ -96,7 +99,7 @@ async function checkByteOrder(source: FileSource, path: string, entry: ZipEntry 
 
 async function readPickleFile(source: FileSource, path: string, entry: ZipEntry | undefined): Promise<PickleValue> {
   if (!entry) throw new ZipError("it has no data.pkl");
-  const bytes = await readEntry(source, path, entry, MAX_PICKLE_BYTES);
+  const bytes = await readEntry(source, path, entry, descriptionLimit(await source.size(path)));
   if (crc32(bytes) !== entry.crc32) throw new ZipError("data.pkl does not match its checksum");
   return readPickle(bytes);
 }
@@ -154,38 +157,86 @@ async function describeTensor(
     throw new PickleError(`${name} [${shape.join(", ")}] reaches past its storage of ${count} elements`);
   }
   const start = await dataOffset(source, path, entry);
-  return { name, dtype, shape, strides, storageOffset: offset, start, end: start + entry.size };
+  return { name, dtype, shape, strides, storageOffset: offset, start, end: start + entry.size, crc32: entry.crc32 };
 }
 
 /** One tensor as float32, row-major whatever its strides. */
-export async function readTorchTensor(source: FileSource, path: string, tensor: TorchTensor): Promise<Float32Array> {
-  const { shape, strides, storageOffset } = tensor;
-  const width = DTYPE_BYTES[tensor.dtype];
-  const total = shape.reduce((product, size) => product * size, 1);
-  if (total === 0) return new Float32Array(0);
+export function readTorchTensor(source: FileSource, path: string, tensor: TorchTensor): Promise<Float32Array> {
+  return wholeTensor({ length: elementsOf(tensor), pieces: () => torchPieces(source, path, tensor) });
+}
+
+const elementsOf = ({ shape }: TorchTensor): number => shape.reduce((product, size) => product * size, 1);
+
+/**
+ * The same piece by piece. A tensor whose strides are not those of its shape needs its part of the storage whole; weights
+ * as PyTorch saves them never do. Rejects with model.bad_pickle where the bytes are not what the archive says.
+ */
+export async function* torchPieces(
+  source: FileSource,
+  path: string,
+  tensor: TorchTensor,
+): AsyncGenerator<Float32Array> {
+  const total = elementsOf(tensor);
+  if (total === 0) return;
+  if (isContiguous(tensor.shape, tensor.strides)) yield* inOrder(source, path, tensor, total);
+  else yield* gathered(source, path, tensor, total);
+}
+
+async function* inOrder(
+  source: FileSource,
+  path: string,
+  { name, dtype, start, end, storageOffset, crc32: expected }: TorchTensor,
+  total: number,
+): AsyncGenerator<Float32Array> {
+  const width = DTYPE_BYTES[dtype];
+  const first = start + storageOffset * width;
+  const last = first + total * width;
+  const whole = first === start && last === end && expected !== 0;
+  let found = 0;
+  for (let at = first; at < last; at += PIECE_ELEMENTS * width) {
+    const bytes = await readExactly(source, path, at, Math.min(last, at + PIECE_ELEMENTS * width));
+    if (whole) found = crc32(bytes, found);
+    yield toFloat32(bytes, dtype);
+  }
+  if (whole && found !== expected) throw bad(path, `the data of ${name} does not match its checksum (damaged?)`);
+}
+
+async function* gathered(
+  source: FileSource,
+  path: string,
+  { dtype, shape, strides, start, storageOffset }: TorchTensor,
+  total: number,
+): AsyncGenerator<Float32Array> {
+  const width = DTYPE_BYTES[dtype];
   const last = shape.reduce((sum, size, axis) => sum + (size - 1) * (strides[axis] ?? 0), 0);
-  const start = tensor.start + storageOffset * width;
-  const bytes = await source.read(path, start, start + (last + 1) * width);
-  if (bytes.byteLength !== (last + 1) * width) throw bad(path, "became shorter while it was read");
-  const storage = toFloat32(bytes, tensor.dtype);
-  if (last + 1 === total && isContiguous(shape, strides)) return storage;
-  const out = new Float32Array(total);
+  const first = start + storageOffset * width;
+  const storage = await readExactly(source, path, first, first + (last + 1) * width);
   const index = new Array<number>(shape.length).fill(0);
   let position = 0;
-  for (let i = 0; i < total; i++) {
-    out[i] = storage[position] ?? 0;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const next = (index[axis] ?? 0) + 1;
-      position += strides[axis] ?? 0;
-      if (next < (shape[axis] ?? 0)) {
-        index[axis] = next;
-        break;
+  for (let done = 0; done < total; done += PIECE_ELEMENTS) {
+    const count = Math.min(PIECE_ELEMENTS, total - done);
+    const bytes = new Uint8Array(count * width);
+    for (let i = 0; i < count; i++) {
+      for (let byte = 0; byte < width; byte++) bytes[i * width + byte] = storage[position * width + byte] ?? 0;
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        const next = (index[axis] ?? 0) + 1;
+        position += strides[axis] ?? 0;
+        if (next < (shape[axis] ?? 0)) {
+          index[axis] = next;
+          break;
+        }
+        index[axis] = 0;
+        position -= next * (strides[axis] ?? 0);
       }
-      index[axis] = 0;
-      position -= next * (strides[axis] ?? 0);
     }
+    yield toFloat32(bytes, dtype);
   }
-  return out;
+}
+
+async function readExactly(source: FileSource, path: string, start: number, end: number): Promise<Uint8Array> {
+  const bytes = await source.read(path, start, end);
+  if (bytes.byteLength !== end - start) throw bad(path, "became shorter while it was read");
+  return bytes;
 }
 
 function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {

@@ -1,12 +1,13 @@
 /** Finds a checkpoint's weights, whatever files they are in, without loading them. */
 import { NagiError } from "../../../src/shared/errors";
 import { DTYPE_BYTES, type Dtype } from "./dtype";
-import { openSafetensors, readTensor } from "./safetensors";
+import { openSafetensors, tensorPieces } from "./safetensors";
 import { type FileSource, fileMissing, readJson } from "./source";
-import { openTorchZip, readTorchTensor } from "./torch-zip";
+import type { LazyTensor } from "./tensors";
+import { openTorchZip, torchPieces } from "./torch-zip";
 
 /** A tensor that can be read: its description, and its values as float32 (row-major). */
-export interface StoredTensor {
+export interface StoredTensor extends LazyTensor {
   readonly file: string;
   /** As on disk. */
   readonly name: string;
@@ -14,7 +15,6 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /** Bytes of its values on disk. */
   readonly bytes: number;
-  load(): Promise<Float32Array>;
 }
 
 export interface WeightFiles {
@@ -70,19 +70,16 @@ export async function openWeights(
   format: WeightFiles["format"],
 ): Promise<Map<string, StoredTensor>> {
   const tensors = new Map<string, StoredTensor>();
+  const add = (name: string, dtype: Dtype, shape: readonly number[], pieces: LazyTensor["pieces"]): void => {
+    const length = shape.reduce((product, size) => product * size, 1);
+    tensors.set(name, { file, name, dtype, shape, length, bytes: length * DTYPE_BYTES[dtype], pieces });
+  };
   if (format === "safetensors") {
-    for (const entry of (await openSafetensors(source, file)).tensors.values()) {
-      const { name, dtype, shape } = entry;
-      const load = () => readTensor(source, file, entry);
-      tensors.set(name, { file, name, dtype, shape, bytes: entry.end - entry.start, load });
-    }
+    for (const entry of (await openSafetensors(source, file)).tensors.values())
+      add(entry.name, entry.dtype, entry.shape, () => tensorPieces(source, file, entry));
   } else {
-    for (const tensor of (await openTorchZip(source, file)).values()) {
-      const { name, dtype, shape } = tensor;
-      const load = () => readTorchTensor(source, file, tensor);
-      const bytes = shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]);
-      tensors.set(name, { file, name, dtype, shape, bytes, load });
-    }
+    for (const tensor of (await openTorchZip(source, file)).values())
+      add(tensor.name, tensor.dtype, tensor.shape, () => torchPieces(source, file, tensor));
   }
   return tensors;
 }

@@ -1,5 +1,5 @@
 /** Writes a zip archive without compression: weights do not compress, and it keeps a download in step with its files. */
-import { crc32 } from "./zip";
+import { crc32 } from "./crc32";
 
 /** 1980-01-01 00:00, the earliest date a zip can hold: the same files give the same archive. */
 const DATE = 0x0021;

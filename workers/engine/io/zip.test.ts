@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { crc32 } from "./crc32";
 import { MapSource } from "./source";
-import { crc32, dataOffset, openZip, ZipError } from "./zip";
+import { dataOffset, openZip, ZipError } from "./zip";
 import { zipParts } from "./zip-write";
 
 const python = new Uint8Array(readFileSync(new URL("./fixtures/stored.zip", import.meta.url)));
@@ -91,7 +92,7 @@ describe("reading", () => {
     const claim = bytes.slice();
     const field = bytes.length - 98 - 24;
     new DataView(claim.buffer).setBigUint64(field, 2n ** 62n, true);
-    await expect(openZip(sourceOf(claim), "a.zip")).rejects.toThrow(/impossibly large/);
+    await expect(openZip(sourceOf(claim), "a.zip")).rejects.toThrow(/exceeds Number.MAX_SAFE_INTEGER/);
     new DataView(claim.buffer).setBigUint64(field, 2n ** 40n, true);
     new DataView(claim.buffer).setBigUint64(field + 8, 2n ** 40n, true);
     await expect(openZip(sourceOf(claim), "a.zip")).rejects.toThrow(/past the end/);

@@ -1,12 +1,16 @@
 /** Folding adapters into the weights they stand beside: W + lora_alpha / r * B A. */
 
 import { NagiError } from "../../../src/shared/errors";
+import { type LazyTensor, piecesOfTensor, type Tensors, type TensorValues } from "../io/tensors";
 import { type LoraOptions, loraFactor, loraName, OUTPUT_MODULE } from "./lora";
 import { EMBEDDING, OUTPUT_EMBEDDING } from "./shapes";
 
 export interface MergedModel {
-  /** The base's tensors, with new ones where an adapter was; nothing of the adapters is left. */
-  readonly tensors: Map<string, Float32Array>;
+  /**
+   * The base's tensors, with new ones where an adapter was; nothing of the adapters is left. The new ones are computed
+   * whenever they are read: the base may still be on disk.
+   */
+  readonly tensors: Tensors;
   /**
    * The output matrix was tied to the input embedding and carried an adapter: it is now a tensor of its own, and
    * config.json must say `tie_word_embeddings: false`.
@@ -21,12 +25,8 @@ export interface MergedModel {
  * @throws NagiError model.tensor_missing {file, tensor}, model.tensor_shape {tensor, expected, actual} where the two do
  * not belong together.
  */
-export function mergeLora(
-  base: ReadonlyMap<string, Float32Array>,
-  adapter: ReadonlyMap<string, Float32Array>,
-  lora: LoraOptions,
-): MergedModel {
-  const tensors = new Map(base);
+export function mergeLora(base: Tensors, adapter: ReadonlyMap<string, Float32Array>, lora: LoraOptions): MergedModel {
+  const tensors = new Map<string, TensorValues>(base);
   for (const [name, tensor] of adapter) if (!/\.lora_[AB]\.weight$/.test(name)) tensors.set(name, tensor);
   let untied = false;
   for (const name of adapter.keys()) {
@@ -41,7 +41,7 @@ export function mergeLora(
   return { tensors, untied };
 }
 
-function take(tensors: ReadonlyMap<string, Float32Array>, name: string, file: string): Float32Array {
+function take<T>(tensors: ReadonlyMap<string, T>, name: string, file: string): T {
   const tensor = tensors.get(name);
   if (tensor) return tensor;
   throw new NagiError(
@@ -53,11 +53,11 @@ function take(tensors: ReadonlyMap<string, Float32Array>, name: string, file: st
 
 function fold(
   name: string,
-  weight: Float32Array,
+  weight: TensorValues,
   adapter: ReadonlyMap<string, Float32Array>,
   module: string,
   lora: LoraOptions,
-): Float32Array {
+): LazyTensor {
   const a = take(adapter, loraName(module, "A"), "the adapter");
   const b = take(adapter, loraName(module, "B"), "the adapter");
   const { r } = lora;
@@ -70,15 +70,30 @@ function fold(
       { tensor: name, expected: String(weight.length), actual: `${outputs}, ${inputs}` },
     );
   const factor = loraFactor(lora);
-  const merged = new Float32Array(weight.length);
-  const row = new Float64Array(inputs);
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) row[i] = weight[o * inputs + i] ?? Number.NaN;
-    for (let k = 0; k < r; k++) {
-      const scale = factor * (b[o * r + k] ?? Number.NaN);
-      for (let i = 0; i < inputs; i++) row[i] = (row[i] ?? 0) + scale * (a[k * inputs + i] ?? Number.NaN);
+  const sums = new Float64Array(inputs);
+  /** `piece` holds the weight's elements from `first` on. */
+  const folded = (piece: Float32Array, first: number): Float32Array => {
+    const merged = new Float32Array(piece.length);
+    for (let at = 0; at < piece.length; ) {
+      const row = Math.floor((first + at) / inputs);
+      const column = (first + at) % inputs;
+      const count = Math.min(inputs - column, piece.length - at);
+      for (let i = 0; i < count; i++) sums[i] = piece[at + i] ?? Number.NaN;
+      for (let k = 0; k < r; k++) {
+        const scale = factor * (b[row * r + k] ?? Number.NaN);
+        for (let i = 0; i < count; i++) sums[i] = (sums[i] ?? 0) + scale * (a[k * inputs + column + i] ?? Number.NaN);
+      }
+      merged.set(sums.subarray(0, count), at);
+      at += count;
     }
-    merged.set(row, o * inputs);
+    return merged;
+  };
+  async function* pieces(): AsyncGenerator<Float32Array> {
+    let first = 0;
+    for await (const piece of piecesOfTensor(weight)) {
+      yield folded(piece, first);
+      first += piece.length;
+    }
   }
-  return merged;
+  return { length: weight.length, pieces };
 }

@@ -1,9 +1,10 @@
 /** The weights a stage starts from: a checkpoint's, or fresh ones of the same shape. */
 import { BASE_SLOT, type RunConfig } from "../../../src/shared/protocol/config";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
-import { type ExpectedTensor, loadModel, readTokenizerFiles } from "../io/hf-model";
+import { type ExpectedTensor, openCheckpoint, readTokenizerFiles } from "../io/hf-model";
 import { loadAdapter } from "../io/peft";
 import { type FileSource, readJson } from "../io/source";
+import type { Tensors, TensorValues } from "../io/tensors";
 import { mergeLora } from "../model/merge";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
 import { drawParameters, type HeadSpec, neoxParameterShapes, SCORE } from "../model/shapes";
@@ -17,8 +18,8 @@ export interface BaseDescription {
 }
 
 export interface BaseModel extends BaseDescription {
-  /** By Hugging Face name; with a reward head score.weight included. */
-  readonly tensors: Map<string, Float32Array>;
+  /** By Hugging Face name; with a reward head score.weight included. Those of a file are read whenever they are used. */
+  readonly tensors: Tensors;
 }
 
 /** Everything but the weights. Throws model.bad_config, model.unknown_architecture, model.bad_tokenizer. */
@@ -34,7 +35,7 @@ export async function describeBase(source: FileSource): Promise<BaseDescription>
 }
 
 /**
- * Loads config, tokenizer and weights as they are stored. Throws model.* where the checkpoint is not usable.
+ * Config, tokenizer and weights as they are stored, the weights unread. Throws model.* where the checkpoint is not usable.
  * @param score whether the score head may be missing, because training draws it
  */
 export async function loadWeights(
@@ -48,7 +49,7 @@ export async function loadWeights(
       shape,
       optional: name === SCORE && score === "optional",
     }));
-  const loaded = await loadModel(source, { expected });
+  const loaded = await openCheckpoint(source, { expected });
   return {
     config: parseNeoxConfig(loaded.configJson),
     configJson: asObject(loaded.configJson),
@@ -98,8 +99,8 @@ export async function loadBase(
   const drawnHead = draw("score", (name) => name === SCORE);
   const tensors =
     run.model.init === "random" && slot === BASE_SLOT
-      ? new Map([...draw("weights", (name) => name !== SCORE), ...drawnHead])
-      : new Map([...drawnHead, ...loaded.tensors]);
+      ? new Map<string, TensorValues>([...draw("weights", (name) => name !== SCORE), ...drawnHead])
+      : new Map<string, TensorValues>([...drawnHead, ...loaded.tensors]);
   for (const name of tensors.keys()) if (!shapes.has(name)) tensors.delete(name);
   return { ...loaded, tensors };
 }

@@ -20,7 +20,7 @@ const bundled = (path: string) =>
 const tokenizerFiles = new Map(
   ["tokenizer.json", "tokenizer_config.json"].map((file) => [file, bundled(`models/nagi-base/${file}`)]),
 );
-const model = tinyModel(tokenizerFiles);
+const model = await tinyModel(tokenizerFiles);
 const made = (desk: Desk): MapSource => new MapSource("made", desk.artefacts[0]?.files ?? new Map());
 
 let gpu: Gpu;

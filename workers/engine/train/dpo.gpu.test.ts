@@ -18,7 +18,7 @@ const bundled = (path: string) =>
 const tokenizerFiles = new Map(
   ["tokenizer.json", "tokenizer_config.json"].map((file) => [file, bundled(`models/nagi-base/${file}`)]),
 );
-const model = tinyModel(tokenizerFiles);
+const model = await tinyModel(tokenizerFiles);
 const newDesk = (input: Partial<StageInput> = {}) => new Desk(model, input);
 
 const GOOD = ["とても良い", "最高です", "大満足", "また買います"];

@@ -9,25 +9,22 @@ import type { Generation } from "../../../src/shared/protocol/artefact";
 import type { EvaluateStageConfig } from "../../../src/shared/protocol/config";
 import { parseDataset } from "../data/formats";
 import { loadAdapter } from "../io/peft";
+import type { TensorValues } from "../io/tensors";
 import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseDescription, type BaseModel, describeBase, loadBase } from "./base";
 import { type Completion, completionOf, packCompletions } from "./completions";
 import { evaluationFigures, evaluationFiles, type ModelTexts } from "./evaluation";
 import { Generator } from "./generator";
 import { drawPrompts, type Prompt, writtenText } from "./prompts";
-import { MICRO_BATCH_TOKENS } from "./sampler";
 import { fittingRuns } from "./score";
 import { RewardScorer } from "./scorer";
 import type { StageInput, StageModel, StageOutcome } from "./stage";
 import { type Ended, runBody, type StageBody, StageRun } from "./stage-run";
+import { evaluatedCache, evaluatedTrainer } from "./stage-trainers";
 import { seedOf, stream } from "./streams";
 import { Trainer } from "./trainer";
 
-/** Texts that are written at a time. */
-const TEXTS_AT_A_TIME = 64;
-
 const HEAD = { kind: "causal-lm" } as const;
-const NO_OPTIMIZER = { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 0 } as const;
 
 /** What one model wrote. */
 interface Written {
@@ -180,22 +177,11 @@ class EvaluateStage implements StageBody {
     const { prompts, max_length, tokenizer, vocabulary } = this.ready();
     const base = await loadBase(model, input.config, { slot: name, head: HEAD, adapter: null });
     const { tensors, lora } = await withAdapter(base, adapter);
-    const limits = { max_tokens: Math.max(max_length, MICRO_BATCH_TOKENS), max_texts: TEXTS_AT_A_TIME };
-    const trainer = await this.own(
-      Trainer.create(input.gpu, base.config, tensors, {
-        task: "dpo",
-        dpo: { beta: 1, label_smoothing: 0 },
-        optimizer: NO_OPTIMIZER,
-        frozen: true,
-        frozen_dtype: "f32",
-        ...lora,
-        ...limits,
-      }),
-    );
-    const max_texts = Math.min(TEXTS_AT_A_TIME, prompts.length);
-    const generator = await this.own(
-      Generator.create(input.gpu, base.config, trainer.store, { max_texts, max_length, adapter: true }),
-    );
+    const options = evaluatedTrainer(max_length, lora);
+    const limits = { max_tokens: options.max_tokens, max_texts: options.max_texts };
+    const trainer = await this.own(Trainer.create(input.gpu, base.config, tensors, options));
+    const cache = evaluatedCache(prompts.length, max_length);
+    const generator = await this.own(Generator.create(input.gpu, base.config, trainer.store, cache));
     const started = input.clock();
     const { ids, finished } = await guard.wait(
       generator.generate(
@@ -241,9 +227,9 @@ class EvaluateStage implements StageBody {
 }
 
 async function withAdapter(base: BaseModel, adapter: StageModel["adapter"]) {
-  if (!adapter) return { tensors: base.tensors, lora: {} };
+  if (!adapter) return { tensors: base.tensors, lora: undefined };
   const { lora, tensors } = await loadAdapter(adapter, base.config, HEAD);
-  return { tensors: new Map([...base.tensors, ...tensors]), lora: { lora } };
+  return { tensors: new Map<string, TensorValues>([...base.tensors, ...tensors]), lora };
 }
 
 /** Log-probability in nats of every continuation, EOS included where it was written. */

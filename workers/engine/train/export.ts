@@ -4,6 +4,7 @@ import type { RewardStageConfig, RunConfig } from "../../../src/shared/protocol/
 import { decodeCheckpoint } from "../io/checkpoint";
 import { saveModel } from "../io/hf-model";
 import type { FileSource } from "../io/source";
+import type { Tensors } from "../io/tensors";
 import { LABELS } from "../model/heads";
 import { mergeLora } from "../model/merge";
 import { neoxParameterShapes } from "../model/shapes";
@@ -48,26 +49,26 @@ export async function checkpointModel({
 
 /** The whole model from what it started from and what was trained. */
 export function rewardWeights(
-  base: ReadonlyMap<string, Float32Array>,
+  base: Tensors,
   trained: ReadonlyMap<string, Float32Array>,
   { peft }: Pick<RewardStageConfig, "peft">,
-): ReadonlyMap<string, Float32Array> {
+): Tensors {
   return peft ? mergeLora(base, trained, peft).tensors : trained;
 }
 
 export interface RewardModel {
   readonly base: BaseDescription;
   /** By Hugging Face name. */
-  readonly tensors: ReadonlyMap<string, Float32Array>;
+  readonly tensors: Tensors;
   /** Reward from which on a text counts as positive. */
   readonly threshold: number;
 }
 
-/** The same from the weights at hand. Throws model.tensor_missing. */
-export function rewardModelFiles(
+/** The same from the weights at hand. Rejects with model.tensor_missing, and as their source does. */
+export async function rewardModelFiles(
   { objective, max_length }: RewardStageConfig,
   { base, tensors: weights, threshold }: RewardModel,
-): Map<string, Uint8Array<ArrayBuffer>> {
+): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const num_labels = LABELS[objective];
   const tensors = [...neoxParameterShapes(base.config, { kind: "reward", num_labels })].map(([name, shape]) => {
     const data = weights.get(name);

@@ -2,9 +2,10 @@
 
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
 import type { Gpu } from "../gpu/gpu";
-import { loadModel } from "../io/hf-model";
+import { openCheckpoint } from "../io/hf-model";
 import { loadAdapter } from "../io/peft";
 import type { FileSource } from "../io/source";
+import type { TensorValues } from "../io/tensors";
 import type { CacheSize } from "../model/generate";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
@@ -33,7 +34,7 @@ export async function openWritingModel(
   adapter: FileSource | null,
   size: CacheSize,
 ): Promise<WritingModel> {
-  const loaded = await loadModel(model, {
+  const loaded = await openCheckpoint(model, {
     expected: (json) => [...neoxParameterShapes(parseNeoxConfig(json), HEAD)].map(([name, shape]) => ({ name, shape })),
   });
   const config = parseNeoxConfig(loaded.configJson);
@@ -45,7 +46,7 @@ export async function openWritingModel(
     ...(side ? { lora: side.lora } : {}),
   });
   const store = ParameterStore.allocate(gpu, layout);
-  await store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), model.name);
+  await store.load("weights", new Map<string, TensorValues>([...loaded.tensors, ...(side?.tensors ?? [])]), model.name);
   const generator = await Generator.create(gpu, config, store, { ...size, adapter: side !== null });
   const destroy = () => {
     generator.destroy();

@@ -5,9 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
-import { loadModel } from "../io/hf-model";
+import { openCheckpoint } from "../io/hf-model";
 import { loadAdapter } from "../io/peft";
 import { MapSource } from "../io/source";
+import type { TensorValues } from "../io/tensors";
 import { type NeoxConfig, parseNeoxConfig } from "../model/neox-config";
 import { ParameterStore } from "../model/params";
 import { type Generated, type GenerateOptions, Generator } from "./generator";
@@ -58,7 +59,7 @@ afterAll(() => gpu.destroy());
 
 /** A golden model on the GPU in f32, with its adapter. */
 async function openStore(name: string, adapter: boolean): Promise<{ config: NeoxConfig; store: ParameterStore }> {
-  const loaded = await loadModel(folder(golden(`${name}/model`)));
+  const loaded = await openCheckpoint(folder(golden(`${name}/model`)));
   const config = parseNeoxConfig(loaded.configJson);
   const side = adapter ? await loadAdapter(folder(golden(`${name}/adapter`)), config, HEAD) : undefined;
   const { layout } = layOutModel(gpu.capabilities, config, HEAD, {
@@ -67,7 +68,7 @@ async function openStore(name: string, adapter: boolean): Promise<{ config: Neox
     ...(side ? { lora: side.lora } : {}),
   });
   const store = ParameterStore.allocate(gpu, layout);
-  await store.load("weights", new Map([...loaded.tensors, ...(side?.tensors ?? [])]), name);
+  await store.load("weights", new Map<string, TensorValues>([...loaded.tensors, ...(side?.tensors ?? [])]), name);
   return { config, store };
 }
 
@@ -188,7 +189,7 @@ describe("a generator", () => {
 
 describe.each(["lm-sequential", "lm-parallel-partial", "lm-odd-head"])("%s shared with a trainer", (name) => {
   it("log-probabilities are those of the full forward pass, before and after a step of training", async () => {
-    const loaded = await loadModel(folder(golden(`${name}/model`)));
+    const loaded = await openCheckpoint(folder(golden(`${name}/model`)));
     const config = parseNeoxConfig(loaded.configJson);
     const trainer = await Trainer.create(gpu, config, loaded.tensors, {
       task: "causal-lm",

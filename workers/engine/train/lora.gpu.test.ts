@@ -4,6 +4,7 @@ import { Random } from "../../../src/shared/stats/random";
 import { type PackedBatch, packTexts } from "../data/batches";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
+import type { Tensors } from "../io/tensors";
 import { isLora, type LoraOptions, loraShapes } from "../model/lora";
 import { mergeLora } from "../model/merge";
 import { parseNeoxConfig } from "../model/neox-config";
@@ -162,7 +163,7 @@ describe("an adapter", () => {
       const neox = { ...config, tie_word_embeddings: tied };
       const base = weights(options);
       if (tied) base.delete("embed_out.weight");
-      const create = async (model: typeof config, tensors: ReadonlyMap<string, Float32Array>, of: TrainerOptions) => {
+      const create = async (model: typeof config, tensors: Tensors, of: TrainerOptions) => {
         const made = await Trainer.create(gpu, model, tensors, of);
         trainers.push(made);
         return made;

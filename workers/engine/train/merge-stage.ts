@@ -9,20 +9,20 @@ import type { FloatDtype } from "../io/dtype";
 import { describeModel } from "../io/hf-model";
 import { loadAdapter } from "../io/peft";
 import { MapSource } from "../io/source";
+import type { TensorValues } from "../io/tensors";
+import type { LoraOptions } from "../model/lora";
 import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseModel, loadMerged, loadWeights } from "./base";
 import { languageModelFiles } from "./output";
 import type { StageInput, StageOutcome } from "./stage";
 import { type Ended, runBody, type StageBody, StageRun } from "./stage-run";
+import { MERGE_TOKENS, mergeTrainer } from "./stage-trainers";
 import { type PackedBatch, Trainer } from "./trainer";
 
-/** Validation texts that are compared, and tokens of each: enough for every layer to show, few enough to take seconds. */
+/** Validation texts that are compared: enough for every layer to show, few enough to take seconds. */
 const TEXTS = 16;
-const TOKENS = 48;
 
 const HEAD = { kind: "causal-lm" } as const;
-/** Of a trainer that only runs forward. */
-const NO_OPTIMIZER = { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, max_grad_norm: 0 } as const;
 
 interface Prepared {
   readonly merged: BaseModel;
@@ -75,7 +75,7 @@ class MergeStage implements StageBody {
     const { dtype } = await describeModel(model);
     const { name, bytes } = input.data.validation;
     const rows = parseDataset(bytes, name, { requireBothLabels: false }).rows.slice(0, TEXTS);
-    const maxLength = Math.min(TOKENS, merged.config.max_position_embeddings);
+    const maxLength = Math.min(MERGE_TOKENS, merged.config.max_position_embeddings);
     const { ids } = await encodeTexts(
       merged.tokenizer,
       rows.map(({ sentence }) => sentence),
@@ -111,11 +111,11 @@ class MergeStage implements StageBody {
   async conclude(): Promise<void> {
     const { run } = this;
     const { merged, dtype, batches } = this.ready();
-    const files = languageModelFiles(merged, merged.tensors, dtype);
+    const files = await languageModelFiles(merged, merged.tensors, dtype);
     const before = await this.beside(true);
     const without = await this.beside(false);
     // What was stored, its rounding included.
-    const after = await this.logits(await loadWeights(new MapSource("merged", files), HEAD), {});
+    const after = await this.logits(await loadWeights(new MapSource("merged", files), HEAD), undefined);
     const [deviation, effect] = [new Deviation(), new Deviation()];
     for (const [index, logits] of before.entries()) {
       deviation.add(logits, after[index] ?? new Float32Array());
@@ -152,27 +152,17 @@ class MergeStage implements StageBody {
     if (!adapter) throw new Error("the adapter slot names an adapter");
     const base = await loadWeights(model, HEAD);
     const { lora, tensors } = await loadAdapter(adapter, base.config, HEAD);
-    return this.logits({ ...base, tensors: new Map([...base.tensors, ...tensors]) }, { lora }, on);
+    return this.logits({ ...base, tensors: new Map<string, TensorValues>([...base.tensors, ...tensors]) }, lora, on);
   }
 
   /** [tokens, vocabulary] of every text. */
   private async logits(
     { config, tensors }: BaseModel,
-    adapters: Pick<Parameters<typeof Trainer.create>[3], "lora">,
+    lora: LoraOptions | undefined,
     adapter = true,
   ): Promise<Float32Array[]> {
     const { guard, input } = this.run;
-    const trainer = await guard.wait(
-      Trainer.create(input.gpu, config, tensors, {
-        task: "causal-lm",
-        optimizer: NO_OPTIMIZER,
-        max_tokens: TOKENS,
-        max_texts: 1,
-        frozen: true,
-        frozen_dtype: "f32",
-        ...adapters,
-      }),
-    );
+    const trainer = await guard.wait(Trainer.create(input.gpu, config, tensors, mergeTrainer(lora)));
     try {
       const all: Float32Array[] = [];
       for (const batch of this.ready().batches) {

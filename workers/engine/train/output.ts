@@ -3,15 +3,16 @@ import { BASE_SLOT, type LoraConfig, type RunConfig } from "../../../src/shared/
 import type { FloatDtype } from "../io/dtype";
 import { saveModel } from "../io/hf-model";
 import { saveAdapter } from "../io/peft";
+import type { Tensors } from "../io/tensors";
 import { neoxParameterShapes } from "../model/shapes";
 import type { BaseDescription } from "./base";
 
-/** GPTNeoXForCausalLM. `tensors` by Hugging Face name; others are left out. Throws RangeError where one is missing. */
-export function languageModelFiles(
+/** GPTNeoXForCausalLM. `tensors` by Hugging Face name; others are left out. Rejects with RangeError where one is missing. */
+export async function languageModelFiles(
   base: BaseDescription,
-  tensors: ReadonlyMap<string, Float32Array>,
+  tensors: Tensors,
   dtype: FloatDtype = "F32",
-): Map<string, Uint8Array<ArrayBuffer>> {
+): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const written = [...neoxParameterShapes(base.config, { kind: "causal-lm" })].map(([name, shape]) => {
     const data = tensors.get(name);
     if (!data) throw new RangeError(`there is no tensor ${name}`);

@@ -9,6 +9,7 @@ import type { PpoStageConfig } from "../../../src/shared/protocol/config";
 import type { Metrics } from "../../../src/shared/protocol/events";
 import { BatchCursor } from "../data/batches";
 import { parseDataset } from "../data/formats";
+import type { TensorValues } from "../io/tensors";
 import { countParameters, freshValueHead, isValueHead, neoxParameterShapes } from "../model/shapes";
 import { learningRate } from "../optim/schedule";
 import { type BaseModel, loadBase } from "./base";
@@ -25,7 +26,8 @@ import { updateMetrics } from "./rl/update-stats";
 import { cursorState, MICRO_BATCH_TOKENS } from "./sampler";
 import { RewardScorer } from "./scorer";
 import type { StageInput, StageOutcome } from "./stage";
-import { type Ended, optimizerOf, runBody, type StageBody, StageRun, scheduleOf } from "./stage-run";
+import { type Ended, runBody, type StageBody, StageRun, scheduleOf } from "./stage-run";
+import { ppoTrainer, rolloutCache } from "./stage-trainers";
 import type { Extent } from "./state";
 import { seedOf, stream } from "./streams";
 import { Trainer } from "./trainer";
@@ -90,24 +92,9 @@ class PpoStage implements StageBody {
       this.owned.push(one);
       return one;
     };
-    const tensors = new Map([...base.tensors, ...freshValueHead(base.config)]);
-    const trainer = await own(
-      Trainer.create(input.gpu, base.config, tensors, {
-        task: "ppo",
-        ppo: config,
-        lora: config.peft,
-        seed,
-        optimizer: optimizerOf(config),
-        ...limits,
-      }),
-    );
-    const generator = await own(
-      Generator.create(input.gpu, base.config, trainer.store, {
-        max_texts: config.rollout_batch_size,
-        max_length: longest + config.response_length,
-        adapter: true,
-      }),
-    );
+    const tensors = new Map<string, TensorValues>([...base.tensors, ...freshValueHead(base.config)]);
+    const trainer = await own(Trainer.create(input.gpu, base.config, tensors, ppoTrainer(config, limits, seed)));
+    const generator = await own(Generator.create(input.gpu, base.config, trainer.store, rolloutCache(config, longest)));
     const scorer = await own(RewardScorer.load({ gpu: input.gpu, model: rewardModel }));
     const { guard } = run;
     this.prepared = { base, trainer, generator, scorer, tokenizer, guard, limits, prompts, evalPrompts, extent };

@@ -20,7 +20,7 @@ const tokenizerFiles = new Map(
   ["tokenizer.json", "tokenizer_config.json"].map((file) => [file, bundled(`models/nagi-base/${file}`)]),
 );
 
-const model = tinyModel(tokenizerFiles);
+const model = await tinyModel(tokenizerFiles);
 const newDesk = (input: Partial<StageInput> = {}) => new Desk(model, input);
 
 let gpu: Gpu;

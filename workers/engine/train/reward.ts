@@ -166,7 +166,8 @@ class RewardStage implements StageBody {
     );
     const { weights } = await this.run.guard.wait(trainer.exportState());
     const tensors = rewardWeights(base.tensors, weights, config);
-    await input.saveArtefact("reward_model", rewardModelFiles(config, { base, tensors, threshold: this.threshold }));
+    const model = { base, tensors, threshold: this.threshold };
+    await input.saveArtefact("reward_model", await rewardModelFiles(config, model));
     this.run.finish(metrics, { calibration: calibration(scored, threshold), samples });
   }
 

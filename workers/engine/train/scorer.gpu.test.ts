@@ -6,15 +6,16 @@ import { rewardStageOf } from "../../../src/shared/protocol/config";
 import { openDawn } from "../gpu/dawn";
 import type { Gpu } from "../gpu/gpu";
 import { decodeCheckpoint } from "../io/checkpoint";
-import { loadModel } from "../io/hf-model";
+import { openCheckpoint } from "../io/hf-model";
 import { MapSource } from "../io/source";
+import { wholeTensors } from "../io/tensors";
 import { exportRewardModel } from "./export";
 import { RewardScorer } from "./scorer";
 import { Desk, tinyConfig, tinyModel } from "./tiny";
 
 const bundled = (path: string) =>
   new Uint8Array(readFileSync(fileURLToPath(new URL(`../../../public/${path}`, import.meta.url))));
-const model = tinyModel(
+const model = await tinyModel(
   new Map(["tokenizer.json", "tokenizer_config.json"].map((file) => [file, bundled(`models/nagi-base/${file}`)])),
 );
 
@@ -59,9 +60,9 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
       "tokenizer.json",
       "tokenizer_config.json",
     ]);
-    const exported = await loadModel(new MapSource("exported", files));
+    const exported = await openCheckpoint(new MapSource("exported", files));
     const { weights } = await decodeCheckpoint(checkpoint, "x");
-    expect(exported.tensors).toEqual(new Map([...weights]));
+    expect(await wholeTensors(exported.tensors)).toEqual(new Map([...weights]));
     expect(exported.configJson).toMatchObject({
       architectures: ["GPTNeoXForSequenceClassification"],
       id2label: objective === "cross-entropy" ? { 0: "negative", 1: "positive" } : { 0: "reward" },

@@ -104,7 +104,7 @@ class SftStage implements StageBody {
     const { weights } = await guard.wait(trainer.exportState());
     const { peft, model: slot } = config;
     if (peft) await input.saveArtefact("adapter", adapterFiles(base, weights, peft, { slot, run: input.config }));
-    else await input.saveArtefact("model", languageModelFiles(base, weights));
+    else await input.saveArtefact("model", await languageModelFiles(base, weights));
     this.run.finish(
       {
         ...evaluation,

@@ -32,12 +32,12 @@ const NEOX = {
 };
 
 /** A language model with random weights, as transformers writes it. Ids are those of the bundled tokenizer. */
-export function tinyModel(tokenizerFiles: ReadonlyMap<string, Uint8Array>): MapSource {
+export async function tinyModel(tokenizerFiles: ReadonlyMap<string, Uint8Array>): Promise<MapSource> {
   const config = parseNeoxConfig(NEOX);
   const random = Random.seeded(7);
   const shapes = neoxParameterShapes(config, { kind: "causal-lm" });
   const tensors = drawParameters(shapes, 0.2, () => random.normal());
-  const files = saveModel({
+  const files = await saveModel({
     configJson: NEOX,
     architecture: "GPTNeoXForCausalLM",
     padTokenId: 1,

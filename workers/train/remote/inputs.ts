@@ -174,7 +174,7 @@ async function readable(source: FileSource): Promise<FileSource> {
   const paths = await source.list();
   if (!paths.some((path) => path.endsWith(".bin"))) return source;
   const base = await loadWeights(source, { kind: "causal-lm" });
-  return new MapSource(source.name, languageModelFiles(base, base.tensors));
+  return new MapSource(source.name, await languageModelFiles(base, base.tensors));
 }
 
 /** A base model as an artefact: the same files have the same id from whatever browser they come. */
