@@ -6,6 +6,10 @@ export interface Dispatch {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: Workgroups;
-  /** Estimated floating-point operations (for memory-bound kernels: about the bytes they touch). Splits long submits. */
-  readonly work: number;
+  /** Estimated floating-point operations; 0 for kernels that only move data. */
+  readonly flops: number;
+  /** The same at worst, where it depends on the data: one text as long as the stream. */
+  readonly worstFlops: number;
+  /** Bytes of what it binds: it reads or writes about as much. */
+  readonly bytes: number;
 }

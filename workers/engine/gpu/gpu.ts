@@ -11,6 +11,7 @@ import { type Capabilities, capabilitiesOf, describeAdapter } from "./capabiliti
 import { type Counters, noCounts } from "./counters";
 import type { AdapterFacts, EngineDevice, EngineLimits } from "./device";
 import type { Dispatch } from "./dispatch";
+import { splitSubmits } from "./estimate";
 import { Patience } from "./patience";
 import { Pipelines, withDefaults } from "./pipelines";
 import { type KernelTime, profileDispatches } from "./profiler";
@@ -34,9 +35,6 @@ export interface DispatchSpec {
   readonly params: Readonly<Record<string, number>>;
 }
 
-/** Work of one submit: a fifth of a second on a slow GPU (200 GFLOP/s) or on a software adapter (20 GFLOP/s). */
-const SUBMIT_WORK = { gpu: 40e9, cpu: 4e9 } as const;
-
 const SLICE_ALIGN = 256;
 
 export interface GpuOptions {
@@ -48,25 +46,15 @@ export interface GpuOptions {
   readonly largestBinding?: number;
 }
 
-/** One compute pass from dispatch `first` on, as far as the budget allows; returns the first one left. */
-function encodePass(
-  encoder: GPUCommandEncoder,
-  dispatches: readonly Dispatch[],
-  first: number,
-  budget: number,
-): number {
+/** One compute pass over all dispatches. */
+function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[]): void {
   const pass = encoder.beginComputePass();
-  let work = 0;
-  let next = first;
-  for (let dispatch = dispatches[next]; dispatch !== undefined; dispatch = dispatches[++next]) {
-    if (next > first && work + dispatch.work > budget) break;
-    work += dispatch.work;
-    pass.setPipeline(dispatch.pipeline);
-    pass.setBindGroup(0, dispatch.bindGroup);
-    pass.dispatchWorkgroups(...dispatch.workgroups);
+  for (const { pipeline, bindGroup, workgroups } of dispatches) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(...workgroups);
   }
   pass.end();
-  return next;
 }
 
 export class Gpu {
@@ -201,7 +189,9 @@ export class Gpu {
     if (error !== null) throw this.invalid(label, kernel, error.message);
     this.counters.bindGroups += 1;
     const bytes = slices.reduce((sum, { slice }) => sum + slice.size, 0);
-    return { label, pipeline, bindGroup, workgroups, work: kernel.work?.(spec.params, overrides) ?? bytes };
+    const flops = kernel.work?.(spec.params, overrides) ?? 0;
+    const worstFlops = kernel.worstWork?.(spec.params, overrides) ?? flops;
+    return { label, pipeline, bindGroup, workgroups, flops, worstFlops, bytes };
   }
 
   /**
@@ -212,20 +202,19 @@ export class Gpu {
    */
   submit(dispatches: readonly Dispatch[], reads: readonly BufferSlice[] = []): Promise<ArrayBuffer>[] {
     this.check();
-    const budget = this.capabilities.cpu ? SUBMIT_WORK.cpu : SUBMIT_WORK.gpu;
+    const lists = splitSubmits(dispatches, this.capabilities.cpu);
     const copies: { staging: GPUBuffer; size: number }[] = [];
-    let next = 0;
-    let finished = false;
-    while (!finished) {
+    const last = Math.max(0, lists.length - 1);
+    for (let index = 0; index <= last; index++) {
       const encoder = this.device.createCommandEncoder();
-      if (next < dispatches.length) next = encodePass(encoder, dispatches, next, budget);
-      finished = next >= dispatches.length;
-      if (finished) for (const slice of reads) copies.push(this.copyToStaging(encoder, slice));
+      const list = lists[index];
+      if (list) encodePass(encoder, list);
+      if (index === last) for (const slice of reads) copies.push(this.copyToStaging(encoder, slice));
       this.device.queue.submit([encoder.finish()]);
       this.counters.submits += 1;
     }
     this.counters.dispatches += dispatches.length;
-    this.patience?.submitted(dispatches.reduce((sum, dispatch) => sum + dispatch.work, 0));
+    this.patience?.submitted(dispatches.reduce((sum, { flops, bytes }) => sum + (flops || bytes), 0));
     return copies.map(({ staging, size }) => this.mapped(staging, size));
   }
 

@@ -45,11 +45,16 @@ export interface KernelDefinition {
     overrides: Readonly<Record<string, number>>,
   ) => Workgroups;
   /**
-   * Estimated floating-point operations of one dispatch, for splitting long submits. Left out: about the bytes bound,
-   * which fits memory-bound kernels.
+   * Estimated floating-point operations of one dispatch. Left out for memory-bound kernels: the bytes bound say how long
+   * they take.
    */
-  readonly work?: (params: Readonly<Record<string, number>>, overrides: Readonly<Record<string, number>>) => number;
+  readonly work?: Work;
+  /** The same at worst, where it depends on the data: what long submits are split by. Left out: `work`. */
+  readonly worstWork?: Work;
 }
+
+/** Floating-point operations from the params and the overrides in force. */
+export type Work = (params: Readonly<Record<string, number>>, overrides: Readonly<Record<string, number>>) => number;
 
 export interface KernelSpec {
   readonly name: string;
@@ -60,7 +65,8 @@ export interface KernelSpec {
   readonly elements?: Readonly<Record<string, ElementType>>;
   readonly requires?: readonly KernelFeature[];
   readonly workgroups: KernelDefinition["workgroups"];
-  readonly work?: NonNullable<KernelDefinition["work"]>;
+  readonly work?: Work;
+  readonly worstWork?: Work;
 }
 
 /** Declares a kernel. Key order of `bindings` and `params` is the order in the WGSL file. */
@@ -75,6 +81,7 @@ export function defineKernel(spec: KernelSpec): KernelDefinition {
     requires: spec.requires ?? [],
     workgroups: spec.workgroups,
     ...(spec.work ? { work: spec.work } : {}),
+    ...(spec.worstWork ? { worstWork: spec.worstWork } : {}),
   };
 }
 

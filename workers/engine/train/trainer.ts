@@ -102,6 +102,7 @@ export class Trainer {
     private readonly optimizer: AdamW | undefined,
     private readonly results: BufferSlice,
     private readonly options: TrainerOptions,
+    private readonly largest: ProgramSpec,
   ) {}
 
   /**
@@ -141,7 +142,7 @@ export class Trainer {
     const shop: Workshop = { gpu, config, task, store, arena, recompute, totalLoss };
     const norm = { ...results, offset: NORM, size: 8 };
     const optimizer = options.frozen ? undefined : await AdamW.create(gpu, store.shards, options.optimizer, norm);
-    const trainer = new Trainer(gpu, shop, optimizer, results, options);
+    const trainer = new Trainer(gpu, shop, optimizer, results, options, largest);
     await trainer.#prepare(largest);
     return trainer;
   }
@@ -160,6 +161,12 @@ export class Trainer {
       optimizer: (this.optimizer?.bytes ?? 0) + this.results.size,
     };
     return { bytes: Object.values(perBuffer).reduce((sum, bytes) => sum + bytes, 0), perBuffer };
+  }
+
+  /** What a step over one micro-batch of the largest size submits (frozen: a forward pass): for estimates of its time. */
+  get stepDispatches(): readonly Dispatch[] {
+    const { dispatches = [] } = this.#programs.get(programKey(this.largest))?.first ?? {};
+    return this.optimizer ? this.#withOptimizer(dispatches, true) : dispatches;
   }
 
   /** Optimizer steps enqueued so far. */
