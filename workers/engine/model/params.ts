@@ -181,8 +181,9 @@ export class ParameterStore implements ParameterSlices, ParameterInfo {
     const end = first + piece.length;
     for (const [index, part] of this.layout.place(name).parts.entries()) {
       const from = Math.max(first, part.first);
-      const values = piece.subarray(from - first, Math.min(end, part.first + part.count) - first);
-      if (from >= end || values.length === 0) continue;
+      const to = Math.min(end, part.first + part.count);
+      if (from >= to) continue;
+      const values = piece.subarray(from - first, to - first);
       const slice = this.#slice(name, kind, index);
       const skipped = (half ? 2 : 4) * (from - part.first);
       const target = { ...slice, offset: slice.offset + skipped, size: slice.size - skipped };
