@@ -52,7 +52,10 @@ module.exports = {
     {
       name: "no-dev-packages-in-the-product",
       severity: "error",
-      from: { path: "^(src|workers)/", pathNot: [TEST, "^workers/engine/gpu/dawn\\.ts$"] },
+      from: {
+        path: "^(src|workers)/",
+        pathNot: [TEST, "^workers/engine/gpu/dawn\\.ts$", "^workers/headless/bench/peer-"],
+      },
       to: { dependencyTypes: ["npm-dev"], pathNot: ["@webgpu/types", "/@types/"] },
     },
     {

@@ -10,6 +10,15 @@ const gpuTests = ["workers/**/*.gpu.test.ts"];
 
 /** Native code stays outside of the bundles for Node; ws works without its two accelerators. */
 const outside = ["webgpu", "@xenova/transformers", "bufferutil", "utf-8-validate"];
+/** What the benchmark compares with and Node loads as it is; TensorFlow.js' build for Node lacks its gradients. */
+const peers = ["@jax-js/jax", "onnxruntime-web/webgpu"];
+
+/** The bundles for Node by mode: the nagi command line, its benchmark, and what `npm start -- --relay` loads. */
+const NODE_BUILDS: Readonly<Record<string, { readonly main: string; readonly outDir: string }>> = {
+  relay: { main: "workers/relay/main.ts", outDir: "dist/relay" },
+  bench: { main: "workers/headless/bench/main.ts", outDir: "dist/bench" },
+};
+const HEADLESS = { main: "workers/headless/main.ts", outDir: "dist/headless" };
 
 export default defineConfig(({ isSsrBuild, mode }) => ({
   plugins: [react()],
@@ -21,17 +30,17 @@ export default defineConfig(({ isSsrBuild, mode }) => ({
   worker: { format: "es" },
   build: isSsrBuild
     ? {
-        // One bundle for Node: the nagi command line or, with --mode relay, what `npm start -- --relay` loads.
-        outDir: mode === "relay" ? "dist/relay" : "dist/headless",
+        outDir: (NODE_BUILDS[mode] ?? HEADLESS).outDir,
         emptyOutDir: true,
         target: "node20",
         minify: false,
         sourcemap: true,
         rolldownOptions: {
-          input: { main: path(mode === "relay" ? "workers/relay/main.ts" : "workers/headless/main.ts") },
-          external: outside,
-          // One file: a build may be replaced while an older one still runs.
-          output: { codeSplitting: false, entryFileNames: "main.js" },
+          input: { main: path((NODE_BUILDS[mode] ?? HEADLESS).main) },
+          external: [...outside, ...peers],
+          // One file: a build may be replaced while an older one still runs. The benchmark's peers read navigator.gpu as
+          // they load, so each stays a chunk of its own.
+          output: { codeSplitting: mode === "bench", entryFileNames: "main.js" },
         },
       }
     : {
@@ -43,7 +52,7 @@ export default defineConfig(({ isSsrBuild, mode }) => ({
         chunkSizeWarningLimit: 1500,
       },
   // In tests packages stay packages: only the builds for Node bundle them.
-  ...(isSsrBuild ? { ssr: { noExternal: true as const, external: outside } } : {}),
+  ...(isSsrBuild ? { ssr: { noExternal: true as const, external: [...outside, ...peers] } } : {}),
   server: {
     headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },
   },

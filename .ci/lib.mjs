@@ -145,6 +145,11 @@ const BUILDS = {
     main: "main.js",
     args: ["--ssr"],
   },
+  bench: {
+    sources: ["src/shared", "workers", "vite.config.ts", "package-lock.json"],
+    main: "main.js",
+    args: ["--ssr", "--mode", "bench"],
+  },
   relay: {
     sources: ["src/shared", "workers/relay", "vite.config.ts", "package-lock.json"],
     main: "main.js",
@@ -153,9 +158,9 @@ const BUILDS = {
 };
 
 /**
- * Builds `dist/app`, `dist/headless` or `dist/relay` where the sources changed since. The old build stays until the new
+ * Builds `dist/app`, `dist/headless`, `dist/bench` or `dist/relay` where the sources changed since. The old build stays until the new
  * one is whole.
- * @param {"app" | "headless" | "relay"} name
+ * @param {"app" | "headless" | "bench" | "relay"} name
  * @returns {Promise<string>} the folder
  */
 export async function ensureBuilt(name) {

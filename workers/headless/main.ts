@@ -4,7 +4,6 @@ import { parseArgs } from "node:util";
 import { toErrorData } from "../../src/shared/errors";
 import type { DawnAdapter } from "../engine/gpu/dawn";
 import type { Control } from "../engine/train/stage";
-import { benchCommand } from "./bench";
 import { generateCommand } from "./generate";
 import { EXIT, runCommand } from "./run";
 import { verdictCommand } from "./verdict";
@@ -35,7 +34,7 @@ const USAGE = `usage: npm run --silent nagi -- COMMAND
       --top-k K  --top-p P  as in transformers; default 0 (off) and 1 (off)
       --seed S              default 0; the same seed writes the same texts
                             (GPU: the environment's NAGI_ADAPTER, lavapipe or swiftshader)
-  bench                     times kernels and a training step, prints Markdown tables
+  bench                     our kernels, training step and generation beside other libraries: bench --help
   --help                    this text
 
 Ctrl-C during a run writes a checkpoint and exits with 130. Exit codes: 0 done, 1 the run or the case failed,
@@ -108,7 +107,6 @@ async function main(args: readonly string[]): Promise<number> {
     if (command === "verify") return await verifyCommand(rest);
     if (command === "verdict") return await verdictCommand(rest, say);
     if (command === "generate") return await generateCommand(rest);
-    if (command === "bench") return await benchCommand(undefined, say);
     return usageError(command === undefined ? "which command?" : `there is no command ${command}`);
   } catch (error) {
     if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"))

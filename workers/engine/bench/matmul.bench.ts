@@ -1,58 +1,117 @@
-/** Our matmul variants side by side: every candidate for sizes that training meets. Run by `nagi bench`. */
+/** Our matrix products at the sizes that the measured models meet, and the candidates behind them. */
 
-import type { Gpu } from "../gpu/gpu";
-import { chooseMatmul, type MatmulLayout, type MatmulProblem, matmulCandidates } from "../kernels/choose-matmul";
-import { timeMatmul } from "../kernels/tune-matmul";
+import { Random } from "../../../src/shared/stats/random";
+import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
+import { chooseMatmul, type MatmulProblem, matmulCandidates } from "../kernels/choose-matmul";
+import type { Contender } from "./measure";
 
-export interface MatmulBenchRow {
-  readonly layout: MatmulLayout;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-  readonly variant: string;
-  /** Median of one product. */
-  readonly milliseconds: number;
-  readonly gflops: number;
-  /** Whether chooseMatmul takes this one on this adapter. */
-  readonly chosen: boolean;
+export interface MatmulCase extends Pick<MatmulProblem, "layout" | "M" | "N" | "K"> {
+  /** "h256 MLP": the model and the layer. */
+  readonly name: string;
 }
 
-/** [M, N, K]: the size of the notes, and the bundled model's widest layer at 512 tokens. */
-const SIZES = [
-  [512, 1024, 512],
-  [512, 768, 192],
-] as const;
-
-/** The gradients of a layer have other sizes than its forward: out [tokens, outputs] from [tokens, inputs]. */
-function problems(M: number, N: number, K: number): MatmulProblem[] {
+/**
+ * A layer out [tokens, outputs] = x [tokens, inputs] · weightᵀ: its forward pass (NT), the gradient of x (NN) and that of
+ * the weight (TN).
+ */
+function layer(name: string, tokens: number, outputs: number, inputs: number): MatmulCase[] {
   return [
-    { layout: "NN", M, N: K, K: N },
-    { layout: "NT", M, N, K },
-    { layout: "TN", M: N, N: K, K: M },
+    { name, layout: "NT", M: tokens, N: outputs, K: inputs },
+    { name, layout: "NN", M: tokens, N: inputs, K: outputs },
+    { name, layout: "TN", M: outputs, N: inputs, K: tokens },
   ];
 }
 
-export async function matmulBench(gpu: Gpu, say: (line: string) => void): Promise<MatmulBenchRow[]> {
-  const rows: MatmulBenchRow[] = [];
-  for (const problem of SIZES.flatMap(([M, N, K]) => problems(M, N, K))) {
-    const { layout, M, N, K } = problem;
-    const chosen = chooseMatmul(problem, gpu.capabilities);
-    const chosenVariant = matmulCandidates(problem, gpu.capabilities).find(
-      ({ kernel, overrides }) =>
-        kernel === chosen.kernel && JSON.stringify(overrides) === JSON.stringify(chosen.overrides),
-    )?.variant;
-    say(`matmul ${layout} ${M} x ${N} x ${K}`);
-    for (const { variant, milliseconds } of await timeMatmul(gpu, problem))
-      rows.push({
-        layout,
-        M,
-        N,
-        K,
-        variant,
-        milliseconds,
-        gflops: (2 * M * N * K) / milliseconds / 1e6,
-        chosen: variant === chosenVariant,
-      });
+/** The widest layers of the two step cases and of open-calm-small, and the output embeddings of the former. */
+export const MATMUL_CASES: readonly MatmulCase[] = [
+  ...layer("h128 MLP", 512, 512, 128),
+  ...layer("h128 head", 512, 4096, 128).slice(0, 1),
+  ...layer("h256 MLP", 1024, 1024, 256),
+  ...layer("h256 head", 1024, 8192, 256).slice(0, 1),
+  ...layer("open-calm-small MLP", 512, 3072, 768),
+];
+
+export const matmulFlops = ({ M, N, K }: Pick<MatmulProblem, "M" | "N" | "K">): number => 2 * M * N * K;
+
+/** GFLOP/s of a product that took so long. */
+export const gflops = (problem: Pick<MatmulProblem, "M" | "N" | "K">, milliseconds: number): number =>
+  matmulFlops(problem) / milliseconds / 1e6;
+
+/** Operands of a product, row-major: a [M,K] (TN: [K,M]), b [K,N] (NT: [N,K]). */
+export interface MatmulInput {
+  readonly a: Float32Array<ArrayBuffer>;
+  readonly b: Float32Array<ArrayBuffer>;
+  readonly aShape: readonly [number, number];
+  readonly bShape: readonly [number, number];
+}
+
+export function matmulInput({ layout, M, N, K }: MatmulCase): MatmulInput {
+  const random = Random.seeded(M + N + K);
+  const draw = (count: number) => Float32Array.from({ length: count }, () => random.uniform() - 0.5);
+  return {
+    a: draw(M * K),
+    b: draw(K * N),
+    aShape: layout === "TN" ? [K, M] : [M, K],
+    bShape: layout === "NT" ? [N, K] : [K, N],
+  };
+}
+
+/** Element [row, column] of the product in float64. */
+export function matmulElement(problem: MatmulCase, { a, b }: MatmulInput, row: number, column: number): number {
+  const { layout, M, N, K } = problem;
+  let sum = 0;
+  for (let k = 0; k < K; k++) {
+    const left = layout === "TN" ? a[k * M + row] : a[row * K + k];
+    const right = layout === "NT" ? b[column * K + k] : b[k * N + column];
+    sum += (left ?? Number.NaN) * (right ?? Number.NaN);
   }
-  return rows;
+  return sum;
+}
+
+export interface MatmulContender extends Contender {
+  /** The product [M,N] of the last run. */
+  output(): Promise<Float32Array>;
+  dispose(): void;
+}
+
+/** The kernel that a plan takes for these sizes on this adapter, by the name of its candidate. */
+export function chosenVariant(gpu: Gpu, problem: MatmulProblem): string {
+  const chosen = chooseMatmul(problem, gpu.capabilities);
+  const same = matmulCandidates(problem, gpu.capabilities).find(
+    ({ kernel, overrides }) =>
+      kernel === chosen.kernel && JSON.stringify(overrides) === JSON.stringify(chosen.overrides),
+  );
+  return same?.variant ?? chosen.kernel.name;
+}
+
+/** That kernel on buffers of its own. */
+export async function ourMatmul(gpu: Gpu, problem: MatmulCase, input: MatmulInput): Promise<MatmulContender> {
+  const { M, N, K } = problem;
+  const slices: BufferSlice[] = [];
+  const buffer = (label: string, elements: number) => {
+    const slice = gpu.createBuffer(`matmul ${label}`, 4 * elements);
+    slices.push(slice);
+    return slice;
+  };
+  const bindings = { a: buffer("a", M * K), b: buffer("b", K * N), bias: buffer("bias", N), out: buffer("out", M * N) };
+  gpu.write(bindings.a, input.a);
+  gpu.write(bindings.b, input.b);
+  const { kernel, overrides, elements } = chooseMatmul(problem, gpu.capabilities);
+  const dispatch: Dispatch = await gpu.dispatch({
+    label: "matmul",
+    kernel,
+    overrides,
+    elements,
+    bindings,
+    params: { M, N, K },
+  });
+  return {
+    name: "ours",
+    enqueue: () => void gpu.submit([dispatch]),
+    finished: () => gpu.read({ ...bindings.bias, size: 4 }),
+    output: async () => new Float32Array(await gpu.read(bindings.out)),
+    dispose: () => {
+      for (const slice of slices) gpu.freeBuffer(slice);
+    },
+  };
 }
