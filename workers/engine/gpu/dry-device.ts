@@ -35,12 +35,12 @@ class DryBuffer implements GPUBuffer {
 
   constructor(
     { label = "", size, usage }: GPUBufferDescriptor,
-    private readonly live: Set<DryBuffer>,
+    private readonly live: Map<DryBuffer, CountedBuffer>,
   ) {
     this.label = label;
     this.size = size;
     this.usage = usage;
-    live.add(this);
+    live.set(this, { label: this.label, bytes: this.size });
   }
 
   destroy(): undefined {
@@ -56,7 +56,10 @@ class DryDevice implements EngineDevice {
   readonly lost = new Promise<never>(() => undefined);
   readonly createCommandEncoder = still;
   readonly createQuerySet = still;
-  readonly buffers = new Set<DryBuffer>();
+  /** In the order of creation. */
+  readonly buffers = new Map<DryBuffer, CountedBuffer>();
+  /** Largest range that a dispatch binds; `label` is the dispatch's. */
+  largestBinding: CountedBuffer = { label: "", bytes: 0 };
 
   constructor({ limits, features }: AdapterProfile) {
     this.limits = limits;
@@ -67,7 +70,11 @@ class DryDevice implements EngineDevice {
     return new DryBuffer(descriptor, this.buffers);
   }
 
-  createBindGroup({ label = "" }: GPUBindGroupDescriptor): GPUBindGroup {
+  createBindGroup({ label = "", entries }: GPUBindGroupDescriptor): GPUBindGroup {
+    for (const { resource } of entries) {
+      if (!("buffer" in resource) || resource.size === undefined) continue;
+      if (resource.size > this.largestBinding.bytes) this.largestBinding = { label, bytes: resource.size };
+    }
     return { __brand: "GPUBindGroup", label };
   }
 
@@ -105,7 +112,9 @@ class DryDevice implements EngineDevice {
 export interface DryGpu {
   readonly gpu: Gpu;
   /** What is alive, in the order of creation. */
-  buffers(): CountedBuffer[];
+  readonly live: readonly CountedBuffer[];
+  /** Largest range that a dispatch binds; `label` is the dispatch's. */
+  readonly largestBinding: CountedBuffer;
 }
 
 /** A Gpu that counts: of an adapter with these limits and features. Give its `gpu` to whatever allocates. */
@@ -113,6 +122,11 @@ export function openDryGpu(profile: AdapterProfile): DryGpu {
   const device = new DryDevice(profile);
   return {
     gpu: Gpu.fromDevice(device, profile.info),
-    buffers: () => Array.from(device.buffers, ({ label, size }) => ({ label, bytes: size })),
+    get live() {
+      return [...device.buffers.values()];
+    },
+    get largestBinding() {
+      return device.largestBinding;
+    },
   };
 }

@@ -41,6 +41,8 @@ interface Prepared {
   readonly tokenizer: BaseDescription["tokenizer"];
   readonly vocabulary: number;
   readonly prompts: readonly Prompt[];
+  /** Tokens of the longest of them. */
+  readonly max_prompt: number;
   readonly max_length: number;
 }
 
@@ -74,9 +76,9 @@ class EvaluateStage implements StageBody {
     const prompts = drawPrompts(tokenizer, texts, config.prompt, config.num_prompts, stream(seed, "prompts"));
     if (prompts.length === 0)
       throw new NagiError("data.empty", `${file.name}: no text has a beginning to go on from.`, { file: file.name });
-    const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-    const max_length = Math.min(longest + config.generation.max_new_tokens, neox.max_position_embeddings);
-    this.prepared = { tokenizer, vocabulary: neox.vocab_size, prompts, max_length };
+    const max_prompt = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+    const max_length = Math.min(max_prompt + config.generation.max_new_tokens, neox.max_position_embeddings);
+    this.prepared = { tokenizer, vocabulary: neox.vocab_size, prompts, max_prompt, max_length };
     run.total_steps = prompts.length * input.models.length;
     run.emit({
       type: "prepared",
@@ -174,13 +176,13 @@ class EvaluateStage implements StageBody {
   private async oneModel(index: number, { name, model, adapter }: StageModel): Promise<void> {
     const { run } = this;
     const { input, config, guard, progress } = run;
-    const { prompts, max_length, tokenizer, vocabulary } = this.ready();
+    const { prompts, max_prompt, max_length, tokenizer, vocabulary } = this.ready();
     const base = await loadBase(model, input.config, { slot: name, head: HEAD, adapter: null });
     const { tensors, lora } = await withAdapter(base, adapter);
     const options = evaluatedTrainer(max_length, lora);
     const limits = { max_tokens: options.max_tokens, max_texts: options.max_texts };
     const trainer = await this.own(Trainer.create(input.gpu, base.config, tensors, options));
-    const cache = evaluatedCache(prompts.length, max_length);
+    const cache = evaluatedCache(prompts.length, max_length, max_prompt);
     const generator = await this.own(Generator.create(input.gpu, base.config, trainer.store, cache));
     const started = input.clock();
     const { ids, finished } = await guard.wait(

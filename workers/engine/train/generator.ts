@@ -20,6 +20,8 @@ import { checkToken, fillStream } from "./batch";
 export interface GeneratorOptions extends CacheSize {
   /** false: the store's adapters are left out. */
   readonly adapter: boolean;
+  /** Tokens of the longest prompt: where given, the largest pass over prompts is prepared at once, not when it comes. */
+  readonly max_prompt?: number;
 }
 
 export interface GenerateOptions extends GenerationConfig {
@@ -50,6 +52,8 @@ const SMALLEST_PREFILL = 64;
 /** The plan's size for `count`: the next power of two, so that few plans serve all. */
 const roundUp = (count: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, count)));
 
+const prefillSize = (tokens: number): number => Math.max(SMALLEST_PREFILL, roundUp(tokens));
+
 interface Decoder {
   readonly plan: Plan;
   /** STEPS steps, one after another. */
@@ -59,6 +63,7 @@ interface Decoder {
 export class Generator {
   readonly #plans = new Map<string, Promise<Plan>>();
   readonly #decoders = new Map<string, Promise<Decoder>>();
+  #step: readonly Dispatch[] = [];
   /** Calls use the same cache: each waits for the one before. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -72,8 +77,8 @@ export class Generator {
   ) {}
 
   /**
-   * Allocates the cache and prepares the step of a full batch. The store stays the caller's, and is read anew by every
-   * generate(): a Trainer may go on training it.
+   * Allocates the cache and prepares the step of a full batch (and see `max_prompt`). The store stays the caller's, and is
+   * read anew by every generate(): a Trainer may go on training it.
    * @throws NagiError gpu.limit {what, needed, granted} where the cache is larger than a binding may be, gpu.out_of_memory.
    */
   static async create(
@@ -98,8 +103,17 @@ export class Generator {
     const arena = new Arena(gpu);
     const states = new Map([...sizes].map(([name, bytes]) => [name, arena.own(name, Math.ceil(bytes / 16) * 16)]));
     const generator = new Generator(gpu, config, store, options, arena, states);
-    await generator.#decoder(max_texts, false);
+    const seen = (options.max_prompt ?? 1) - 1;
+    const pass = Math.min(Math.max(PREFILL, seen), max_texts * seen);
+    if (pass > 0) await generator.#prefiller(prefillSize(pass));
+    const { plan } = await generator.#decoder(max_texts, false);
+    generator.#step = plan.writing.dispatches;
     return generator;
+  }
+
+  /** What one token for each text of a full batch takes: for estimates of its time. */
+  get stepDispatches(): readonly Dispatch[] {
+    return this.#step;
   }
 
   /** Bytes of its own GPU memory: cache and activations. */
@@ -266,7 +280,7 @@ export class Generator {
     pass: readonly { readonly text: number; readonly ids: Int32Array }[],
     tokens: number,
   ): Promise<void> {
-    const plan = await this.#prefiller(Math.max(SMALLEST_PREFILL, roundUp(tokens)));
+    const plan = await this.#prefiller(prefillSize(tokens));
     const batch = {
       input_ids: new Int32Array(tokens),
       position_ids: new Int32Array(tokens),

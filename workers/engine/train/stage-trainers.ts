@@ -70,6 +70,7 @@ export const dpoTrainer = (config: DpoStageConfig, limits: BatchLimits, seed: nu
 export const rolloutCache = (config: PpoStageConfig, longestPrompt: number): GeneratorOptions => ({
   max_texts: config.rollout_batch_size,
   max_length: longestPrompt + config.response_length,
+  max_prompt: longestPrompt,
   adapter: true,
 });
 
@@ -77,6 +78,7 @@ export const rolloutCache = (config: PpoStageConfig, longestPrompt: number): Gen
 export const samplesCache = (texts: number, longestPrompt: number, model: NeoxConfig): GeneratorOptions => ({
   max_texts: texts,
   max_length: Math.min(longestPrompt + SAMPLE_TOKENS, model.max_position_embeddings),
+  max_prompt: Math.min(longestPrompt, model.max_position_embeddings - 1),
   adapter: true,
 });
 
@@ -92,10 +94,11 @@ export const evaluatedTrainer = (max_length: number, lora: LoraOptions | undefin
   ...(lora ? { lora } : {}),
 });
 
-/** The cache an evaluated model writes with. */
-export const evaluatedCache = (num_prompts: number, max_length: number): GeneratorOptions => ({
+/** The cache an evaluated model writes with: texts of up to `max_length` tokens, of which the prompt has `max_prompt`. */
+export const evaluatedCache = (num_prompts: number, max_length: number, max_prompt: number): GeneratorOptions => ({
   max_texts: Math.min(EVALUATE_TEXTS, num_prompts),
   max_length,
+  max_prompt,
   adapter: true,
 });
 
