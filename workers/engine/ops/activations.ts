@@ -39,6 +39,7 @@ function activationOp(
     name,
     inputs: { x: { dims: ["R", "H"] } },
     outputs: { y: { dims: ["R", "H"] } },
+    quick: true,
     forward: [step(byWidth(activation, [N], { KIND: kind }), { x: "x", y: "y" }, { N })],
     backward: [step(byWidth(activationBackward, [N], { KIND: kind }), { x: "x", d_y: "d_y", d_x: "d_x" }, { N })],
     reference: (tensors) => ({ y: tensor(tensors, "x").map(f) }),

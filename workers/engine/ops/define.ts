@@ -79,6 +79,11 @@ export interface OpDefinition {
   readonly outputs: Readonly<Record<string, TensorSpec>>;
   /** Outputs that only the backward reads (row statistics): not differentiable, freed when no backward is planned. */
   readonly saved: readonly string[];
+  /**
+   * Its outputs are computed from its inputs in a moment, and its own backward keeps those inputs anyway: a plan that is
+   * short of memory forgets the outputs and computes them again where the backward pass needs them.
+   */
+  readonly quick: boolean;
   /** Attributes: numbers that are not sizes of an input (eps, head count, scale). They join the dims by name. */
   readonly attributes: readonly string[];
   /**
@@ -97,12 +102,15 @@ export interface OpDefinition {
 }
 
 export type OpSpec = Pick<OpDefinition, "name" | "inputs" | "outputs" | "forward" | "reference" | "cases"> &
-  Partial<Pick<OpDefinition, "saved" | "attributes" | "updates" | "scratch" | "backwardScratch" | "backward">>;
+  Partial<
+    Pick<OpDefinition, "saved" | "quick" | "attributes" | "updates" | "scratch" | "backwardScratch" | "backward">
+  >;
 
 /** Declares an op and checks that its steps bind only names that exist. */
 export function defineOp(spec: OpSpec): OpDefinition {
   const op: OpDefinition = {
     saved: [],
+    quick: false,
     attributes: [],
     updates: [],
     scratch: {},

@@ -31,6 +31,7 @@ export const dropout = defineOp({
   name: "dropout",
   inputs: { x: { dims: ["R", "H"] }, seed: { dims: [1], type: "i32" } },
   outputs: { y: { dims: ["R", "H"] } },
+  quick: true,
   attributes: ["p", "salt"],
   forward: [step(dropoutKernel, { x: "x", seed: "seed", y: "y" }, params)],
   backward: [step(dropoutKernel, { x: "d_y", seed: "seed", y: "d_x" }, params)],

@@ -22,6 +22,7 @@ export const layerNorm = defineOp({
   inputs: { x: { dims: ["R", "H"] }, weight: { dims: ["H"] }, bias: { dims: ["H"] } },
   outputs: { y: { dims: ["R", "H"] }, mean: { dims: ["R"] }, rstd: { dims: ["R"] } },
   saved: ["mean", "rstd"],
+  quick: true,
   attributes: ["eps"],
   backwardScratch: { partial: { dims: [(dims) => 2 * chunks(dims), "H"] } },
   forward: [

@@ -43,15 +43,10 @@ class Written {
   }
 }
 
-/** The backward steps of neighbouring nodes of one segment, or of none. */
-export interface BackwardSection {
-  readonly segment: number | undefined;
-  readonly steps: ScheduledStep[];
-}
-
 /**
- * Steps that compute the gradient of `loss` for every trainable parameter it depends on.
- * @param recomputation says what they read of the forward pass, and where it is by then.
+ * Steps that compute the gradient of `loss` for every trainable parameter it depends on, in sections.
+ * @param recomputation says what they read of the forward pass, and where it is by then; what a section reads of it is made
+ * again before the section.
  */
 export function backwardSteps(
   graph: Graph,
@@ -59,7 +54,7 @@ export function backwardSteps(
   options: ScheduleOptions,
   resources: Resources,
   recomputation: Recomputation,
-): BackwardSection[] {
+): ScheduledStep[][] {
   if (loss.shape.join() !== "1") throw new Error(`the loss has shape [${loss.shape.join()}], not [1]`);
   if (!loss.needsGradient) throw new Error(`the loss ${loss.name} depends on no trainable parameter`);
   const walk = new Walk(loss, options, resources, recomputation);
@@ -121,7 +116,8 @@ class Gradients {
 }
 
 class Walk {
-  readonly sections: BackwardSection[] = [];
+  readonly sections: ScheduledStep[][] = [];
+  #section: unknown;
   /** Tensors (not parameters) whose gradient some visited node has produced. */
   readonly #reached: Set<Tensor>;
   readonly #written = new Written();
@@ -150,8 +146,9 @@ class Walk {
         step.uses.some((use) => use.tensor === `d_${name}` && use.access === "read_write");
       if (!steps.some(writes)) throw new Error(`${node.label}: the op has no backward step for d_${name}`);
     }
-    if (this.sections.length === 0 || this.sections.at(-1)?.segment !== node.segment)
-      this.sections.push({ segment: node.segment, steps: [] });
+    const section = this.recomputation.section(node);
+    if (this.sections.length === 0 || this.#section !== section) this.sections.push([]);
+    this.#section = section;
     for (const step of steps) if (!this.#passOn(node, step)) this.#emit(node, step);
     for (const name of wanted) {
       const tensor = node.inputs[name];
@@ -216,7 +213,7 @@ class Walk {
   }
 
   #push(...steps: readonly ScheduledStep[]): void {
-    this.sections.at(-1)?.steps.push(...steps);
+    this.sections.at(-1)?.push(...steps);
   }
 
   #separate(tensor: Tensor, label: string): void {

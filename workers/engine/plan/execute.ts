@@ -11,7 +11,7 @@ import { arenaBlocks, bindingBytes, VECTOR_BYTES } from "./blocks";
 import { alignUp } from "./memory";
 import { type Graph, shapeSize, type Tensor } from "./record";
 import { type Schedule, schedule } from "./schedule";
-import { type Binding, ELEMENT_BYTES, type Resource, type ScheduledStep } from "./steps";
+import { type Binding, ELEMENT_BYTES, type Recompute, type Resource, type ScheduledStep } from "./steps";
 
 /**
  * Where parameters live; model/params.ts implements it. Behind each slice there is room up to the next multiple of 16
@@ -35,8 +35,8 @@ export interface PlanSpec {
   readonly arena: Arena;
   /** Where each state of the graph is; at least as large as the graph says, rounded up to whole vec4s. */
   readonly states?: ReadonlyMap<string, BufferSlice>;
-  /** Segments keep only what others use of them and are computed again in the backward pass: less memory, more time. */
-  readonly recompute?: boolean;
+  /** What is computed again in the backward pass: the same numbers in less memory and more time. Default: nothing. */
+  readonly recompute?: Recompute;
 }
 
 /** One prepared list of dispatches and where its outputs are after it ran. */
@@ -131,7 +131,7 @@ export async function compilePlan(gpu: Gpu, graph: Graph, spec: PlanSpec): Promi
   // The two variants mostly make the same dispatches; what is equal is made once.
   const made = new Map<string, Promise<Dispatch>>();
   const compile = async (accumulate: boolean): Promise<Variant> => {
-    const { recompute = false } = spec;
+    const { recompute = "nothing" } = spec;
     const options = { ...(loss ? { loss } : {}), outputs, accumulate, capabilities: gpu.capabilities, recompute };
     const derived = schedule(graph, options);
     const slices = assign(derived, spec, (name) => {

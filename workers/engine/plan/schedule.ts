@@ -4,7 +4,7 @@
  */
 
 import { backwardSteps } from "./backward";
-import { Recomputation } from "./recompute";
+import { bound, Recomputation } from "./recompute";
 import type { Graph, Tensor } from "./record";
 import {
   forwardResource,
@@ -32,13 +32,8 @@ export function schedule(graph: Graph, options: ScheduleOptions): Schedule {
   const recomputation = new Recomputation(graph, options, resources);
   const backward = loss ? backwardSteps(graph, loss, options, resources, recomputation) : [];
 
-  const needed = new Set<Resource>(outputs.map((tensor) => resources.value(tensor)));
-  for (const { steps } of backward)
-    for (const step of steps) for (const binding of Object.values(step.bindings)) needed.add(binding.resource);
-  const second = backward.flatMap(({ segment, steps }) => [
-    ...(segment === undefined ? [] : recomputation.steps(segment, needed)),
-    ...steps,
-  ]);
+  const second = backward.flatMap((section) => [...recomputation.steps(section), ...section]);
+  const needed = new Set([...outputs.map((tensor) => resources.value(tensor)), ...bound(second)]);
   const forward = forwardSteps(graph.nodes, needed, "forward", options, (node, name) =>
     forwardResource(node, name, resources),
   );

@@ -48,9 +48,14 @@ export interface ScheduleOptions {
   /** Gradients of parameters are added to what is there (2nd and later micro-batches) instead of written. */
   readonly accumulate: boolean;
   readonly capabilities: Capabilities;
-  /** Of each segment only what others use is kept for the backward pass; the rest is computed again there. */
-  readonly recompute?: boolean;
+  readonly recompute?: Recompute;
 }
+
+/**
+ * What of the forward pass is computed again in the backward pass instead of kept: nothing, the outputs of quick ops, or
+ * of each segment all that only the segment itself uses.
+ */
+export type Recompute = "nothing" | "quick" | "segments";
 
 export const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = { f32: 4, f16: 2, u32: 4, i32: 4 };
 

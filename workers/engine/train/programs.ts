@@ -9,6 +9,7 @@ import type { ParameterStore } from "../model/params";
 import type { Arena } from "../plan/arena";
 import { compilePlan, type Plan, type Variant } from "../plan/execute";
 import { Graph } from "../plan/record";
+import type { Recompute } from "../plan/steps";
 import { fillStream } from "./batch";
 import type { ForwardResult, Purpose, Recorded, Task } from "./tasks";
 
@@ -31,8 +32,7 @@ export interface Workshop {
   readonly task: Task;
   readonly store: ParameterStore;
   readonly arena: Arena;
-  /** Layers keep only their input, and are computed again in the backward pass. */
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   /** f32 [1]: the sum of the losses of a step's micro-batches. */
   readonly totalLoss: BufferSlice;
 }

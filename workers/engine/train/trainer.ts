@@ -15,7 +15,7 @@ import { ParameterStore } from "../model/params";
 import { AdamW, type AdamWOptions } from "../optim/adamw";
 import { Arena } from "../plan/arena";
 import { bucketSize, checkBatch } from "./batch";
-import { checkFit } from "./fit";
+import { checkFit, planActivations } from "./fit";
 import { layOutModel } from "./model-layout";
 import { Program, type ProgramSpec, programKey, type Workshop } from "./programs";
 import { type DpoSettings, dpoTask } from "./task-dpo";
@@ -121,14 +121,15 @@ export class Trainer {
     options: TrainerOptions,
   ): Promise<Trainer> {
     const task = taskOf(options);
-    const { gradient_checkpointing: recompute = false } = options;
     const { layout, fresh } = layOutModel(gpu.capabilities, config, task.head, options);
     const largest: ProgramSpec = {
       purpose: options.frozen ? (options.logits ? "logits" : "evaluate") : "train",
       tokens: bucketSize(options.max_tokens + 1),
       adapter: true,
     };
-    if (tensors) checkFit(gpu, { config, task, store: layout, recompute }, largest);
+    const fit = { config, task, store: layout, spec: largest };
+    const { recompute, needs } = planActivations(gpu.capabilities, fit, options.gradient_checkpointing ?? false);
+    if (tensors) checkFit(gpu, layout, needs);
     const store = ParameterStore.allocate(gpu, layout);
     try {
       if (tensors) await store.load("weights", new Map<string, TensorValues>([...fresh(), ...tensors]), "model");
