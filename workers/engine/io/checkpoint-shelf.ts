@@ -23,7 +23,7 @@ export type FreeBytes = () => Promise<number | null>;
 export class CheckpointShelf {
   constructor(
     private readonly folder: Folder,
-    private readonly free: FreeBytes,
+    readonly free: FreeBytes,
   ) {}
 
   /** Oldest first. */

@@ -33,7 +33,13 @@ export class PickleCall {
 }
 
 export class PickleDict {
-  readonly entries = new Map<PickleValue, PickleValue>();
+  #entries: Map<PickleValue, PickleValue> | undefined;
+
+  /** Made when it is first asked for: a file may hold a million empty dicts. */
+  get entries(): Map<PickleValue, PickleValue> {
+    this.#entries ??= new Map();
+    return this.#entries;
+  }
 }
 
 export type PickleValue =
@@ -57,6 +63,9 @@ const CALLABLE: ReadonlySet<string> = new Set([
 
 /** Types that may be named, as part of a storage reference. */
 const STORAGE = /^torch\.(Float|Half|BFloat16|Double|Long|Int|Short|Char|Byte|Bool)Storage$/;
+
+/** Characters of a name in a message: strangers write long ones. */
+const LONGEST_NAME = 200;
 
 const MARK = Symbol("mark");
 type Slot = PickleValue | typeof MARK;
@@ -135,7 +144,8 @@ class Machine {
   private global(module: string, name: string): PickleGlobal {
     const path = `${module}.${name}`;
     if (!CALLABLE.has(path) && !STORAGE.test(path)) {
-      throw new PickleError(`it asks for ${path}, which no weights need`, path);
+      const shown = path.slice(0, LONGEST_NAME);
+      throw new PickleError(`it asks for ${shown}, which no weights need`, shown);
     }
     return new PickleGlobal(path);
   }

@@ -44,11 +44,16 @@ const STORAGE_DTYPES: Readonly<Record<string, Dtype>> = {
   "torch.BoolStorage": "BOOL",
 };
 
+/** As many as torch itself allows. */
+const MAX_AXES = 64;
+/** Characters of a reason, which may quote the file. */
+const LONGEST_REASON = 500;
 const WAY_OUT =
   "Take the model's model.safetensors, or load it in PyTorch and save it with save_pretrained(..., safe_serialization=True).";
 
 /** model.bad_pickle: details { file, reason, callable (what it wanted to call; empty if nothing) }. */
-function bad(file: string, reason: string, callable = ""): NagiError {
+function bad(file: string, said: string, callable = ""): NagiError {
+  const reason = said.slice(0, LONGEST_REASON);
   return new NagiError("model.bad_pickle", `${file}: ${reason}. ${WAY_OUT}`, { file, reason, callable });
 }
 
@@ -76,6 +81,7 @@ export async function openTorchZip(source: FileSource, path: string): Promise<Ma
       tensors.set(name, await describeTensor(source, path, entries, prefix, name, value));
     }
     if (tensors.size === 0) throw new PickleError("it holds no tensors at its top level");
+    checkSize([...tensors.values()], await source.size(path));
     return tensors;
   } catch (error) {
     if (error instanceof PickleError)
@@ -83,6 +89,12 @@ export async function openTorchZip(source: FileSource, path: string): Promise<Ma
     if (error instanceof ZipError) throw bad(path, `its zip archive cannot be read: ${error.message}`);
     throw error;
   }
+}
+
+/** Tied weights are one storage under two names; a storage under a thousand names would make a small file a large model. */
+function checkSize(tensors: readonly TorchTensor[], fileSize: number): void {
+  const total = tensors.reduce((sum, tensor) => sum + elementsOf(tensor) * DTYPE_BYTES[tensor.dtype], 0);
+  if (!(total <= 2 * fileSize)) throw new PickleError(`it makes ${total} bytes of tensors out of ${fileSize}`);
 }
 
 /** torch.save puts everything below one folder, whose name is that of the file when it was saved. */
@@ -112,7 +124,9 @@ async function readEntry(source: FileSource, path: string, entry: ZipEntry, limi
 
 function isSizes(value: PickleValue | undefined): value is number[] {
   return (
-    Array.isArray(value) && value.every((size) => typeof size === "number" && Number.isSafeInteger(size) && size >= 0)
+    Array.isArray(value) &&
+    value.length <= MAX_AXES &&
+    value.every((size) => typeof size === "number" && Number.isSafeInteger(size) && size >= 0)
   );
 }
 
@@ -127,7 +141,9 @@ async function describeTensor(
 ): Promise<TorchTensor> {
   if (call.callable === "torch._utils._rebuild_parameter") {
     const inner = call.args[0];
-    if (!(inner instanceof PickleCall)) throw new PickleError(`${name} is a parameter without a tensor`);
+    // One level: a list that holds itself could nest them without end.
+    if (!(inner instanceof PickleCall) || inner.callable === call.callable)
+      throw new PickleError(`${name} is a parameter without a tensor`);
     return await describeTensor(source, path, entries, prefix, name, inner);
   }
   const [storage, offset, shape, strides] = call.args;
