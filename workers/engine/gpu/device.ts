@@ -26,6 +26,41 @@ export type AdapterFacts = Pick<
 > &
   Partial<Pick<GPUAdapterInfo, "subgroupMinSize" | "subgroupMaxSize">>;
 
+/** What choices of kernels and sizes depend on: plain data, of an adapter or of a device. */
+export interface AdapterProfile {
+  readonly limits: EngineLimits;
+  readonly features: readonly string[];
+  readonly info: AdapterFacts;
+}
+
+/** The profile of an adapter, before it is asked for a device. */
+export function profileOf(
+  limits: EngineLimits,
+  features: ReadonlySet<string>,
+  { vendor, architecture, device, description, isFallbackAdapter, subgroupMinSize, subgroupMaxSize }: AdapterFacts,
+): AdapterProfile {
+  const sizes = {
+    ...(subgroupMinSize === undefined ? {} : { subgroupMinSize }),
+    ...(subgroupMaxSize === undefined ? {} : { subgroupMaxSize }),
+  };
+  return {
+    limits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+      maxUniformBufferBindingSize: limits.maxUniformBufferBindingSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupSizeY: limits.maxComputeWorkgroupSizeY,
+      maxComputeWorkgroupSizeZ: limits.maxComputeWorkgroupSizeZ,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    },
+    features: FEATURES.filter((feature) => features.has(feature)),
+    info: { vendor, architecture, device, description, isFallbackAdapter, ...sizes },
+  };
+}
+
 export interface EngineDevice
   extends Pick<
     GPUDevice,

@@ -3,15 +3,8 @@
  * what a run will need is known to the byte before any of it is allocated. It lets nothing run and nothing be read back.
  */
 
-import type { AdapterFacts, EngineDevice, EngineLimits } from "./device";
+import type { AdapterProfile, EngineDevice, EngineLimits } from "./device";
 import { Gpu } from "./gpu";
-
-/** What choices of kernels and sizes depend on: plain data, of an adapter or of a device. */
-export interface AdapterProfile {
-  readonly limits: EngineLimits;
-  readonly features: readonly string[];
-  readonly info: AdapterFacts;
-}
 
 /** A live buffer, in bytes. */
 export interface CountedBuffer {

@@ -9,7 +9,7 @@ import type { ElementType, KernelDefinition } from "../kernels/define";
 import { Allocator, type BufferSlice, USAGE } from "./allocator";
 import { type Capabilities, capabilitiesOf, describeAdapter } from "./capabilities";
 import { type Counters, noCounts } from "./counters";
-import type { AdapterFacts, EngineDevice, EngineLimits } from "./device";
+import { type AdapterFacts, type AdapterProfile, type EngineDevice, type EngineLimits, profileOf } from "./device";
 import type { Dispatch } from "./dispatch";
 import { splitSubmits } from "./estimate";
 import { Patience } from "./patience";
@@ -62,6 +62,8 @@ export class Gpu {
   /** The adapter in one line, for run records. */
   readonly adapterName: string;
   readonly limits: EngineLimits;
+  /** What sizes and kernels depend on: a preflight counts for the same adapter. */
+  readonly adapter: AdapterProfile;
   /** Live totals; copy with snapshot() to compare. */
   readonly counters: Counters = noCounts();
   /** Resolves when the device is lost without destroy(): NagiError gpu.lost {reason, message}. Never rejects. */
@@ -87,6 +89,8 @@ export class Gpu {
     this.capabilities = { ...capabilities, maxStorageBufferBindingSize };
     this.adapterName = describeAdapter(info);
     this.limits = device.limits;
+    const profile = profileOf(device.limits, device.features, info);
+    this.adapter = { ...profile, limits: { ...profile.limits, maxStorageBufferBindingSize } };
     this.onDestroy = options.onDestroy;
     this.patience = options.patient ? new Patience() : undefined;
     const fail = (error: NagiError) => this.fail(error);

@@ -11,6 +11,7 @@ import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseModel, loadBase } from "./base";
 import { PairSampler, pairLimits, pairLogps, readPairs, tokensOf, type WeighedPair, weighPairs } from "./dpo-pairs";
 import { adapterFiles } from "./output";
+import { refuseUnlessFits } from "./refuse";
 import { type PairLogps, preferenceMetrics } from "./rl/preference";
 import { cursorState } from "./sampler";
 import type { StageInput, StageOutcome } from "./stage";
@@ -58,6 +59,7 @@ class DpoStage implements StageBody {
     const checkpoint = await run.loadCheckpoint(dpoState, extent);
     const batch_size = config.per_device_train_batch_size;
     const limits = pairLimits(pairs, batch_size);
+    await refuseUnlessFits(input, { limits });
     const trainer = await guard.wait(
       Trainer.create(input.gpu, base.config, base.tensors, dpoTrainer(config, limits, seed)),
     );

@@ -16,6 +16,7 @@ import { type Completion, completionOf, packCompletions } from "./completions";
 import { evaluationFigures, evaluationFiles, type ModelTexts } from "./evaluation";
 import { Generator } from "./generator";
 import { drawPrompts, type Prompt, writtenText } from "./prompts";
+import { refuseUnlessFits } from "./refuse";
 import { fittingRuns } from "./score";
 import { RewardScorer } from "./scorer";
 import type { StageInput, StageModel, StageOutcome } from "./stage";
@@ -78,6 +79,7 @@ class EvaluateStage implements StageBody {
       throw new NagiError("data.empty", `${file.name}: no text has a beginning to go on from.`, { file: file.name });
     const max_prompt = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
     const max_length = Math.min(max_prompt + config.generation.max_new_tokens, neox.max_position_embeddings);
+    await refuseUnlessFits(input, { prompts: prompts.length, prompt: max_prompt });
     this.prepared = { tokenizer, vocabulary: neox.vocab_size, prompts, max_prompt, max_length };
     run.total_steps = prompts.length * input.models.length;
     run.emit({

@@ -14,6 +14,7 @@ import type { LoraOptions } from "../model/lora";
 import { countParameters, neoxParameterShapes } from "../model/shapes";
 import { type BaseModel, loadMerged, loadWeights } from "./base";
 import { languageModelFiles } from "./output";
+import { refuseUnlessFits } from "./refuse";
 import type { StageInput, StageOutcome } from "./stage";
 import { type Ended, runBody, type StageBody, StageRun } from "./stage-run";
 import { MERGE_TOKENS, mergeTrainer } from "./stage-trainers";
@@ -81,6 +82,7 @@ class MergeStage implements StageBody {
       rows.map(({ sentence }) => sentence),
       maxLength,
     );
+    await refuseUnlessFits(input, {});
     this.prepared = {
       merged,
       dtype: dtype === "F16" || dtype === "BF16" ? dtype : "F32",

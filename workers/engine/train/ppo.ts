@@ -19,6 +19,7 @@ import { makeRollout, type RolloutTools, textKl, textMetrics, writeTexts } from 
 import { ppoState } from "./ppo-state";
 import { ppoLimits, updatePolicy } from "./ppo-update";
 import { drawPrompts, type Prompt } from "./prompts";
+import { refuseUnlessFits } from "./refuse";
 import { adaptKlCoef } from "./rl/kl";
 import { mean } from "./rl/ragged";
 import { NO_MOMENTS } from "./rl/scores";
@@ -87,6 +88,7 @@ class PpoStage implements StageBody {
     run.total_steps = Math.ceil(config.total_episodes / config.rollout_batch_size);
 
     const limits = ppoLimits(config, longest, MICRO_BATCH_TOKENS);
+    await refuseUnlessFits(input, { prompt: longest });
     const own = async <T extends { destroy(): void }>(made: Promise<T>): Promise<T> => {
       const one = await run.guard.wait(made);
       this.owned.push(one);

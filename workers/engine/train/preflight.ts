@@ -12,7 +12,8 @@ import {
   type StagePreflight,
 } from "../../../src/shared/protocol/preflight";
 import { describeAdapter } from "../gpu/capabilities";
-import { type AdapterProfile, type CountedBuffer, type DryGpu, openDryGpu } from "../gpu/dry-device";
+import type { AdapterProfile } from "../gpu/device";
+import { type CountedBuffer, type DryGpu, openDryGpu } from "../gpu/dry-device";
 import { stateBytes } from "../model/generate";
 import { diskNeeds, storageNeeded } from "./disk-needs";
 import { Generator } from "./generator";

@@ -14,6 +14,7 @@ import { bestThreshold, calibration, evaluationMetrics, pairMetrics, type Scored
 import { rewardModelFiles, rewardWeights } from "./export";
 import { type PairTexts, readPairTexts } from "./pair-texts";
 import { drawPairs } from "./pairs";
+import { refuseUnlessFits } from "./refuse";
 import { pick, readSplits, type Split, type Splits } from "./rows";
 import { batchLimits, Sampler, samplerState } from "./sampler";
 import { type RewardReader, readRewards } from "./score";
@@ -78,6 +79,7 @@ class RewardStage implements StageBody {
     const checkpoint = await run.loadCheckpoint(rewardState, extent(learnt));
     const baselines = checkpoint?.state.baselines ?? (await fitBaselines(splits));
     const limits = batchLimits(pairs ? [...rows, pairs] : rows, objective, config.per_device_train_batch_size);
+    await refuseUnlessFits(input, { limits });
     const trainer = await run.guard.wait(
       Trainer.create(input.gpu, base.config, base.tensors, rewardTrainer(config, limits, seed)),
     );

@@ -1,24 +1,20 @@
 /** Rewards of any texts by the weights of a checkpoint: what "try it" and the sorted validation rows are made of. */
-import { z } from "zod";
 import { sigmoid } from "../../../src/shared/stats/calibration";
 import { encodeText } from "../data/batches";
 import type { Tokenizer } from "../data/tokenizer";
 import type { Gpu } from "../gpu/gpu";
 import { type FileSource, readJson } from "../io/source";
-import { parseNeoxConfig } from "../model/neox-config";
 import { loadWeights } from "./base";
-import { checkpointModel, type ExportInput, REWARD_FACTS, type RewardModel } from "./export";
+import { checkpointModel, type ExportInput, type RewardModel } from "./export";
 import { DeviceGuard } from "./guard";
 import { type RewardReader, readRewards } from "./score";
+import { rewardShape } from "./stage-shapes";
 import { scorerTrainer } from "./stage-trainers";
 import { Trainer } from "./trainer";
 
 export interface ScorerInput extends ExportInput {
   readonly gpu: Gpu;
 }
-
-/** What a reward model of ours says about itself in config.json. */
-const rewardFacts = z.object({ [REWARD_FACTS]: z.object({ threshold: z.number(), max_length: z.int().min(1) }) });
 
 export interface TextScore {
   /** The logit, or logit[1] - logit[0] for cross-entropy. */
@@ -57,12 +53,10 @@ export class RewardScorer {
    */
   static async load({ gpu, model }: { readonly gpu: Gpu; readonly model: FileSource }): Promise<RewardScorer> {
     const json = await readJson(model, "config.json", "model.bad_config");
-    const labels = parseNeoxConfig(json).num_labels ?? 1;
+    const { labels, threshold, max_length, objective } = rewardShape(json);
     const base = await loadWeights(model, { kind: "reward", num_labels: labels }, "whole");
-    const facts = rewardFacts.safeParse(json).data?.[REWARD_FACTS];
-    const { threshold = 0, max_length = Number.POSITIVE_INFINITY } = facts ?? {};
     const weights = { base, tensors: base.tensors, threshold };
-    return RewardScorer.#create(gpu, weights, labels === 2 ? "cross-entropy" : "binary", max_length);
+    return RewardScorer.#create(gpu, weights, objective, max_length);
   }
 
   static async #create(

@@ -11,6 +11,7 @@ import { type BaseModel, loadBase } from "./base";
 import { languageMetrics, meanLoss } from "./language-eval";
 import { type LanguageRows, readLanguageRows } from "./language-rows";
 import { adapterFiles, languageModelFiles } from "./output";
+import { refuseUnlessFits } from "./refuse";
 import { groupRows, packGroup, RowSampler, rowSamplerState, rowTokens } from "./row-sampler";
 import type { StageInput, StageOutcome } from "./stage";
 import { type Ended, runBody, type StageBody, StageRun, totalSteps, trainedFigures, trainSteps } from "./stage-run";
@@ -57,6 +58,7 @@ class SftStage implements StageBody {
       accumulation: config.gradient_accumulation_steps,
     });
     const max_tokens = Math.max(sampler.max_tokens, rowTokens(validation, config.per_device_train_batch_size));
+    await refuseUnlessFits(input, { limits: { max_tokens, max_texts: max_tokens } });
     const trainer = await run.guard.wait(
       Trainer.create(input.gpu, base.config, base.tensors, sftTrainer(config, max_tokens, seed)),
     );

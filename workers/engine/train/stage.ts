@@ -24,6 +24,8 @@ export interface RunStorage {
   saveCheckpoint(step: number, bytes: Uint8Array): Promise<void>;
   /** The newest complete checkpoint, or null before the first. */
   loadCheckpoint(): Promise<Uint8Array | null>;
+  /** Bytes that are still granted, null where nobody says. Absent: as much as it takes. */
+  free?(): Promise<number | null>;
 }
 
 /** Asked after every optimizer step; must be cheap. */
