@@ -218,6 +218,7 @@ export function createLocalBackend(options: LocalBackendOptions = {}): StudioBac
     addWorker: (address) => link.call((remote) => remote.addWorker(address)),
     removeWorker: (id) => link.call((remote) => remote.removeWorker(id)),
     preflight: (request) => link.call((remote) => remote.preflight(request)),
+    estimateStage: (config, stage) => link.call((remote) => remote.estimateStage(config, stage)),
     workerLog: (runId, offset) => link.call((remote) => remote.workerLog(runId, offset)),
     artefactPlaces: () => link.call((remote) => remote.artefactPlaces()),
     pullArtefact: (id) => link.call((remote) => remote.pullArtefact(id)),

@@ -53,6 +53,7 @@ export const EMPTY_BACKEND: StudioBackend = {
   addWorker: none,
   removeWorker: none,
   preflight: none,
+  estimateStage: none,
   workerLog: none,
   artefactPlaces: async () => ({}),
   pullArtefact: none,

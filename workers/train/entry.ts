@@ -2,7 +2,7 @@
 import { expose } from "comlink";
 import { version } from "../../package.json";
 import { installErrorTransfer } from "../../src/shared/comlink-errors";
-import { openGpu } from "../engine/gpu/request";
+import { adapterProfile, openGpu } from "../engine/gpu/request";
 import { openRoot } from "../engine/io/opfs";
 import { runStage } from "../engine/train/run-stage";
 import { ArtefactStore } from "./artefact-store";
@@ -13,6 +13,7 @@ import { WebLocks } from "./locks";
 import { ModelDownloads } from "./model-downloads";
 import { ModelLibrary } from "./model-library";
 import { Pipelines } from "./pipelines";
+import { Preflights } from "./preflights";
 import { Remotes } from "./remote/remotes";
 import { pullFiles } from "./remote/results";
 import { RemoteSide } from "./remote/side";
@@ -33,6 +34,12 @@ async function estimate(): Promise<{ usage: number | null; quota: number | null 
 async function free(): Promise<number | null> {
   const { usage, quota } = await estimate();
   return usage === null || quota === null ? null : Math.max(0, quota - usage);
+}
+
+/** Not every browser has it, and TypeScript does not know it. */
+function deviceMemory(): number | undefined {
+  const value: unknown = "deviceMemory" in navigator ? navigator.deviceMemory : undefined;
+  return typeof value === "number" ? value : undefined;
 }
 
 async function train(work: StageWork) {
@@ -91,6 +98,13 @@ async function open(base: string): Promise<StudioParts> {
     models: new ModelLibrary(models, sources, free),
     downloads: new ModelDownloads(models, sources, free, (change) => changes.publish(change)),
     scoring: new Scoring(runs, shelf, artefacts),
+    preflights: new Preflights({
+      shelf,
+      profile: () => adapterProfile(navigator.gpu),
+      free,
+      deviceMemory: deviceMemory(),
+      measured: async () => null,
+    }),
     estimate,
   };
 }

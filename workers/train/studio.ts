@@ -24,6 +24,7 @@ import type {
 } from "../../src/shared/protocol/library";
 import type { CreateOptions, LineageNode, PipelineRecord } from "../../src/shared/protocol/pipeline";
 import { referencesOf } from "../../src/shared/protocol/pipeline-inputs";
+import type { StagePreflight } from "../../src/shared/protocol/preflight";
 import type { PreflightResult } from "../../src/shared/protocol/remote";
 import { type RunRecord, stageOf } from "../../src/shared/protocol/run";
 import type { WorkerApi } from "../../src/shared/protocol/worker";
@@ -40,6 +41,7 @@ import type { ModelDownloads } from "./model-downloads";
 import type { ModelLibrary } from "./model-library";
 import type { Pipelines } from "./pipelines";
 import { importPreferences } from "./preferences";
+import type { Preflights } from "./preflights";
 import type { Remotes } from "./remote/remotes";
 import type { Runs } from "./runs";
 import type { Scoring } from "./scoring";
@@ -57,6 +59,7 @@ export interface StudioParts {
   readonly models: ModelLibrary;
   readonly downloads: ModelDownloads;
   readonly scoring: Scoring;
+  readonly preflights: Preflights;
   readonly estimate: () => Promise<{ usage: number | null; quota: number | null }>;
 }
 
@@ -259,6 +262,10 @@ export class Studio implements WorkerApi {
   async preflight({ worker, config, stage, launch }: PreflightRequest): Promise<PreflightResult> {
     const { remotes } = await this.#connected();
     return remotes.get(worker).ask<"preflight">({ name: "preflight", config: checked(config), stage, launch });
+  }
+
+  async estimateStage(config: RunConfig, stage: string): Promise<StagePreflight> {
+    return (await this.#connected()).preflights.estimate(checked(config), stage);
   }
 
   async workerLog(runId: string, offset: number): Promise<{ text: string; offset: number }> {

@@ -3,12 +3,14 @@
  * worker). The references in an entry go into a RunConfig as they are.
  */
 import { z } from "zod";
+import { modelCredit } from "../credit";
 import type { ErrorData } from "../errors";
 import type { ArtefactParent, ArtefactRecord } from "./artefact";
 import type { ArtefactBackend, TrainBackend } from "./backend";
 import { dataConfig } from "./config";
 import { datasetNote, rowProblem } from "./dataset";
 import type { PipelineBackend } from "./pipeline";
+import type { PreflightBackend } from "./preflight";
 import type { WorkersBackend } from "./workers";
 
 export const librarySource = z.enum(["bundled", "imported"]);
@@ -64,6 +66,8 @@ export const modelEntry = z.strictObject({
   created: z.number(),
   /** null for bundled models and those opened from disk. */
   origin: modelOrigin.nullable(),
+  /** Whose it is, and its licence. */
+  credit: modelCredit,
 });
 
 /** A download as it is stored: it goes on in another session. The access token is not part of it. */
@@ -168,7 +172,13 @@ export interface LibraryBackend {
   exportEvents(runId: string): Promise<string>;
 }
 
-export interface StudioBackend extends TrainBackend, ArtefactBackend, PipelineBackend, LibraryBackend, WorkersBackend {
+export interface StudioBackend
+  extends TrainBackend,
+    ArtefactBackend,
+    PipelineBackend,
+    LibraryBackend,
+    WorkersBackend,
+    PreflightBackend {
   /**
    * Told whenever lists may have changed, in this tab or another one: then list again. Returns a function that ends it.
    */

@@ -36,7 +36,7 @@ export async function openModel(id: string, shelf: ModelShelf): Promise<Omit<Sta
 }
 
 /** @throws artefact.wrong_kind, artefact.not_found, model.file_missing */
-async function openReward(id: string, shelf: ModelShelf): Promise<FileSource> {
+export async function openReward(id: string, shelf: ModelShelf): Promise<FileSource> {
   if (!isArtefactId(id)) return shelf.reference(id);
   const { record, files } = await shelf.artefact(id);
   if (record.kind !== "reward_model") throw wrongKind(record, ["reward_model"]);
