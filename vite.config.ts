@@ -8,6 +8,9 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /** Tests that need a GPU adapter; they run one file at a time and fail without one. */
 const gpuTests = ["workers/**/*.gpu.test.ts"];
 
+/** Models at their real size, minutes each: `npm run test:large`. */
+const largeTests = ["workers/**/*.large.test.ts"];
+
 /** Native code stays outside of the bundles for Node; ws works without its two accelerators. */
 const outside = ["webgpu", "@xenova/transformers", "bufferutil", "utf-8-validate"];
 /** What the benchmark compares with and Node loads as it is; TensorFlow.js' build for Node lacks its gradients. */
@@ -63,7 +66,7 @@ export default defineConfig(({ isSsrBuild, mode }) => ({
         test: {
           name: "unit",
           include: ["src/**/*.test.{ts,tsx}", "workers/**/*.test.ts", ".ci/**/*.test.mjs"],
-          exclude: ["**/node_modules/**", ...gpuTests],
+          exclude: ["**/node_modules/**", ...gpuTests, ...largeTests],
           testTimeout: 30_000,
         },
       },
@@ -77,6 +80,18 @@ export default defineConfig(({ isSsrBuild, mode }) => ({
           testTimeout: 300_000,
           hookTimeout: 120_000,
           teardownTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "large",
+          include: largeTests,
+          fileParallelism: false,
+          maxWorkers: 1,
+          testTimeout: 3_600_000,
+          hookTimeout: 120_000,
+          teardownTimeout: 60_000,
         },
       },
     ],
