@@ -14,7 +14,7 @@ export const PREFLIGHT_PARTS = [
 export type PreflightPart = (typeof PREFLIGHT_PARTS)[number];
 
 export interface PreflightBuffer {
-  /** As the GPU knows it: "weights 0", "activations 3", "k 11". */
+  /** As the GPU knows it ("weights 0", "activations 3"), with its owner where that is not the trainer. No two alike. */
   readonly label: string;
   readonly part: PreflightPart;
   readonly bytes: number;

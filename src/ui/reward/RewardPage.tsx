@@ -15,6 +15,8 @@ import { ImportDataset } from "../data/ImportDataset";
 import { ImportModel } from "../data/ImportModel";
 import { ModelView } from "../data/ModelView";
 import { datasetOf, SPLITS, type Split } from "../data/references";
+import { withSettings } from "../preflight/apply";
+import { usePreflight } from "../preflight/use-preflight";
 import { ConfigFile } from "./ConfigFile";
 import { checkDraft, configToDraft, DEFAULT_DRAFT, type Draft } from "./form";
 import { HyperParameters } from "./HyperParameters";
@@ -46,6 +48,10 @@ export function RewardPage() {
   const draft = edited ?? initial;
   const change = (part: Partial<Draft>) => setEdited({ ...draft, ...part });
   const checked = useMemo(() => checkDraft(draft), [draft]);
+  const stageId = draft.kept.id;
+  const preflight = usePreflight(available === "available" ? checked.config : null, stageId);
+  // What was asked about an earlier state of the form stands in nobody's way.
+  const misfit = !preflight.busy && preflight.result?.fits === false;
   const problemText = useProblemText();
   const problem = (field: "name" | "seed" | "model" | "train") => {
     const found = checked.problems.get(field);
@@ -97,14 +103,22 @@ export function RewardPage() {
           <ConfigFile config={checked.config} onImport={(config) => setEdited(configToDraft(config))} />
         </Stack>
         <aside className="ng-reward-side">
-          <StartCard draft={draft} checked={checked}>
+          <StartCard
+            draft={draft}
+            checked={checked}
+            preflight={preflight}
+            onApply={(changes) => {
+              const { config } = checked;
+              if (config !== null) setEdited(configToDraft(withSettings(config, stageId, changes)));
+            }}
+          >
             {error !== null && <ErrorPanel error={error} />}
             <Button
               type="submit"
               size="md"
               fullWidth
               loading={busy}
-              disabled={checked.config === null || (available !== "available" && available !== "unknown")}
+              disabled={checked.config === null || misfit || (available !== "available" && available !== "unknown")}
             >
               {t("common.start")}
             </Button>

@@ -7,19 +7,25 @@ import { Link } from "react-router";
 import { rewardStageOf } from "../../shared/protocol/config";
 import { useDatasets } from "../../stores/datasets";
 import { useEnvironment } from "../../stores/environment";
+import type { PreflightOffer } from "../../stores/preflight";
 import { adapterName } from "../common/adapter";
 import { formatBytes } from "../common/format";
 import { Facts } from "../common/Page";
 import { useFormat } from "../common/use-format";
+import { PreflightView } from "../preflight/PreflightView";
+import type { PreflightState } from "../preflight/use-preflight";
 import { type Checked, type Draft, estimateSteps, trainUnits } from "./form";
 
 export interface StartCardProps {
   readonly draft: Draft;
   readonly checked: Checked;
+  readonly preflight: PreflightState;
+  /** Puts an offer of the preflight into the form. */
+  readonly onApply: (changes: PreflightOffer["changes"]) => void;
   readonly children: ReactNode;
 }
 
-export function StartCard({ draft, checked, children }: StartCardProps) {
+export function StartCard({ draft, checked, preflight, onApply, children }: StartCardProps) {
   const { t } = useTranslation();
   const format = useFormat();
   const id = useId();
@@ -83,6 +89,7 @@ export function StartCard({ draft, checked, children }: StartCardProps) {
             </Text>
           )}
         </div>
+        {webgpu === "available" && <PreflightView state={preflight} onApply={onApply} />}
         {config === null && (
           <Text size="sm" c="var(--mantine-color-error)" role="status">
             {t("reward.start_disabled")}

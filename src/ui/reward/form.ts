@@ -42,8 +42,8 @@ export interface Draft {
   readonly objective: RewardStageConfig["objective"];
   readonly lr_scheduler_type: RewardStageConfig["lr_scheduler_type"];
   readonly numbers: Readonly<Record<NumberField, string>>;
-  /** What the form has no field for. */
-  readonly kept: Pick<RewardStageConfig, "id" | "model" | "data" | "rows" | "pairs" | "peft">;
+  /** The stage as it came: what the form has no field for is kept. */
+  readonly kept: RewardStageConfig;
 }
 
 /** Where a problem belongs: a number field, or one of the others. */
@@ -61,7 +61,6 @@ const NUMBER_FIELDS: readonly NumberField[] = [...BASIC_FIELDS, ...ADVANCED_FIEL
 
 export function configToDraft(config: RunConfig): Draft {
   const stage = rewardStageOf(config) ?? DEFAULT_REWARD_STAGE;
-  const { id, model, data, rows, pairs, peft } = stage;
   const numbers = Object.fromEntries(NUMBER_FIELDS.map((field) => [field, writeNumber(stage[field])]));
   return {
     name: config.name,
@@ -74,7 +73,7 @@ export function configToDraft(config: RunConfig): Draft {
     objective: stage.objective,
     lr_scheduler_type: stage.lr_scheduler_type,
     numbers: numbers as Record<NumberField, string>,
-    kept: { id, model, data, rows, pairs, peft },
+    kept: stage,
   };
 }
 
@@ -96,7 +95,6 @@ export function checkDraft(draft: Draft): Checked {
     data: { train: draft.train, validation: draft.validation, test: draft.test === "" ? null : draft.test },
     stages: [
       {
-        stage: "reward",
         ...draft.kept,
         objective: draft.objective,
         lr_scheduler_type: draft.lr_scheduler_type,

@@ -60,13 +60,20 @@ export async function countMoment(moment: Moment, profile: AdapterProfile): Prom
   const dry = openDryGpu(profile);
   const buffers: PreflightBuffer[] = [];
   const needs: CountedNeed[] = [];
+  const names = new Map<string, number>();
+  const named = ({ kind }: Need, { label }: CountedBuffer): string => {
+    const owned = kind === "trainer" ? label : `${label} (${kind})`;
+    const count = (names.get(owned) ?? 0) + 1;
+    names.set(owned, count);
+    return count === 1 ? owned : `${owned} #${count}`;
+  };
   let trainer: Trainer | undefined;
   for (const need of moment) {
     const known = new Set(dry.live);
     const made = await create(dry, need, trainer);
     if (made instanceof Trainer && need.kind === "trainer") trainer = made;
     for (const buffer of dry.live)
-      if (!known.has(buffer)) buffers.push({ ...buffer, part: partOf(need, buffer.label) });
+      if (!known.has(buffer)) buffers.push({ ...buffer, label: named(need, buffer), part: partOf(need, buffer.label) });
     needs.push({
       kind: need.kind,
       bytes: made instanceof Trainer ? made.memory.bytes : made.bytes,
