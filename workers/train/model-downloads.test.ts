@@ -66,7 +66,14 @@ describe("a model from a hub", () => {
       commit: COMMIT,
       license: "cc-by-sa-4.0",
     });
-    expect(entry.files).not.toContain("README.md");
+    // The card of the test's repository says nothing: the hub's own word for the licence counts.
+    expect(entry.credit).toEqual({
+      name: REPO,
+      license: "cc-by-sa-4.0",
+      holder: "CyberAgent, Inc.",
+      url: `${request.endpoint}/${REPO}`,
+    });
+    expect(entry.files).toContain("nagi_credit.json");
     expect(await names()).toEqual([REPO]);
     expect((await library.inspect(entry.reference)).name).toBe(REPO);
     expect(await tab().list()).toEqual([]);

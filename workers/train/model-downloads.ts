@@ -13,8 +13,9 @@ import {
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import { downloadFile } from "../engine/io/download";
 import { HUGGING_FACE, Hub } from "../engine/io/hub";
+import { readCredit } from "../engine/io/model-card";
 import type { Folder } from "../engine/io/opfs";
-import { checkModel, DOWNLOAD, ENTRY, neededFiles, newModelId } from "./model-library";
+import { checkModel, DOWNLOAD, ENTRY, neededFiles, newModelId, withCredit, writeCredit } from "./model-library";
 import type { Sources } from "./sources";
 
 /** Milliseconds between two words about bytes that have come. */
@@ -158,17 +159,24 @@ export class ModelDownloads {
 
   async #finish({ id, origin, files }: ModelDownload): Promise<void> {
     const folder = await this.folder.folder(id);
+    const reference = `imported:${id}`;
+    const source = await this.sources.model(reference);
+    await checkModel(source);
+    const { endpoint, repo, license } = origin;
+    const url = `${endpoint.replace(/\/$/, "")}/${repo}`;
+    const credit = await readCredit(source, { name: repo, url, license });
+    await writeCredit(folder, credit);
     const entry: ModelEntry = {
       id,
-      name: origin.repo,
+      name: repo,
       source: "imported",
-      reference: `imported:${id}`,
-      files: files.map(({ path }) => path),
+      reference,
+      files: withCredit(files.map(({ path }) => path)),
       bytes: total(files),
       created: Date.now(),
       origin,
+      credit,
     };
-    await checkModel(await this.sources.model(entry.reference));
     await folder.writeJson(ENTRY, entry);
     await folder.remove(DOWNLOAD);
   }

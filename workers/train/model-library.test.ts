@@ -47,13 +47,20 @@ const stored = async () => (await new Folder(directory, "models").entries()).map
 
 describe("ModelLibrary", () => {
   it("stores what the model needs, byte for byte, and nothing else", async () => {
-    const files = await modelFiles({ "README.md": "# hello", "optimizer.pt": "x", "onnx/model.onnx": "x" });
+    const files = await modelFiles({
+      "README.md": "---\nlicense: mit\n---\n",
+      "optimizer.pt": "x",
+      "onnx/model.onnx": "x",
+    });
     const entry = await library.import({ name: "私の Model!", files });
     expect(entry.id).toMatch(/^私の-model-[0-9a-f]{8}$/);
     expect(entry.reference).toBe(`imported:${entry.id}`);
+    expect(entry.credit).toEqual({ name: "私の Model!", license: "mit", holder: null, url: null });
     expect(entry.files.toSorted()).toEqual([
+      "README.md",
       "config.json",
       "model.safetensors",
+      "nagi_credit.json",
       "tokenizer.json",
       "tokenizer_config.json",
     ]);

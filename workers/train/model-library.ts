@@ -1,13 +1,15 @@
 /** Base models on this machine: bundled ones by name, imported folders in OPFS under models/ID/. */
 import { BUNDLED_MODELS } from "../../src/shared/bundled";
+import type { ModelCredit } from "../../src/shared/credit";
 import { NagiError } from "../../src/shared/errors";
 import type { ModelSummary } from "../../src/shared/protocol/backend";
 import { type ModelEntry, type ModelImport, modelEntry } from "../../src/shared/protocol/library";
 import { loadTokenizer } from "../engine/data/tokenizer";
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import { checkTensors, describeModel, readTokenizerFiles, TOKENIZER_FILES } from "../engine/io/hf-model";
+import { CARD, CREDIT, LICENSE_FILES, readCredit } from "../engine/io/model-card";
 import { type Folder, piecesOf } from "../engine/io/opfs";
-import type { FileSource } from "../engine/io/source";
+import { BlobSource, type FileSource } from "../engine/io/source";
 import { parseNeoxConfig } from "../engine/model/neox-config";
 import { countParameters, neoxParameterShapes, SCORE } from "../engine/model/shapes";
 import type { Sources } from "./sources";
@@ -38,6 +40,7 @@ export class ModelLibrary {
   async import(request: ModelImport): Promise<ModelEntry> {
     await this.#removeUnfinished();
     const files = neededFiles(request.files);
+    const credit = await creditOfFiles(request.name, files);
     const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
     const available = await this.free();
     if (available !== null && available < bytes) {
@@ -53,14 +56,16 @@ export class ModelLibrary {
       name: request.name,
       source: "imported",
       reference: `imported:${id}`,
-      files: files.map(({ path }) => path),
+      files: withCredit(files.map(({ path }) => path)),
       bytes,
       created: Date.now(),
       origin: null,
+      credit,
     };
     const folder = await this.folder.folder(id);
     try {
       for (const { path, file } of files) await folder.write(path, piecesOf(file));
+      await writeCredit(folder, credit);
       await checkModel(await this.sources.model(entry.reference));
       await folder.writeJson(ENTRY, entry);
     } catch (error) {
@@ -90,9 +95,21 @@ export class ModelLibrary {
   }
 }
 
+export const withCredit = (paths: readonly string[]): string[] => [...new Set([...paths, CREDIT])].sort();
+
+function creditOfFiles(name: string, files: ModelImport["files"]): Promise<ModelCredit> {
+  const found = new BlobSource(name, new Map(files.map(({ path, file }) => [path, file])));
+  return readCredit(found);
+}
+
+/** The credit goes where the model goes: to workers, and into what is made of it. */
+export async function writeCredit(folder: Folder, credit: ModelCredit): Promise<void> {
+  await folder.write(CREDIT, [new TextEncoder().encode(`${JSON.stringify(credit, null, 2)}\n`)]);
+}
+
 /**
- * The files that a model is made of, out of everything in a folder: config, tokenizer, weights; of two formats the safer
- * one. The shallowest config.json decides where the model's folder is (a dropped folder may hold it one level down).
+ * The files that a model is made of, out of everything in a folder: config, tokenizer, card, licence, weights; of two
+ * formats the safer one. The shallowest config.json decides where the model's folder is (a dropped folder may hold it one level down).
  * @throws model.file_missing
  */
 export function neededFiles<T extends { readonly path: string }>(files: readonly T[]): T[] {
@@ -119,7 +136,8 @@ export function neededFiles<T extends { readonly path: string }>(files: readonly
     .map((file) => ({ ...file, path: file.path.slice(folder.length) }));
   const safetensors = inside.some(({ path }) => /^model.*\.safetensors$/.test(path));
   const weights = safetensors ? /^model.*\.safetensors(\.index\.json)?$/ : /^pytorch_model.*\.bin(\.index\.json)?$/;
-  const others = new Set<string>(["config.json", "generation_config.json", ...TOKENIZER_FILES]);
+  const about = [CARD, CREDIT, ...LICENSE_FILES];
+  const others = new Set<string>(["config.json", "generation_config.json", ...TOKENIZER_FILES, ...about]);
   return inside.filter(({ path }) => others.has(path) || weights.test(path));
 }
 

@@ -7,6 +7,7 @@ import { modelCredit } from "../credit";
 import type { ErrorData } from "../errors";
 import type { ArtefactParent, ArtefactRecord } from "./artefact";
 import type { ArtefactBackend, TrainBackend } from "./backend";
+import type { BenchmarkBackend } from "./benchmark";
 import { dataConfig } from "./config";
 import { datasetNote, rowProblem } from "./dataset";
 import type { PipelineBackend } from "./pipeline";
@@ -178,7 +179,8 @@ export interface StudioBackend
     PipelineBackend,
     LibraryBackend,
     WorkersBackend,
-    PreflightBackend {
+    PreflightBackend,
+    BenchmarkBackend {
   /**
    * Told whenever lists may have changed, in this tab or another one: then list again. Returns a function that ends it.
    */

@@ -1,7 +1,9 @@
 /** The weights a stage starts from: a checkpoint's, or fresh ones of the same shape. */
+import type { ModelCredit } from "../../../src/shared/credit";
 import { BASE_SLOT, type RunConfig } from "../../../src/shared/protocol/config";
 import { loadTokenizer, type Tokenizer } from "../data/tokenizer";
 import { type ExpectedTensor, openCheckpoint, readTokenizerFiles } from "../io/hf-model";
+import { readCredit } from "../io/model-card";
 import { loadAdapter } from "../io/peft";
 import { type FileSource, readJson } from "../io/source";
 import type { Tensors, TensorValues } from "../io/tensors";
@@ -15,6 +17,8 @@ export interface BaseDescription {
   readonly configJson: Readonly<Record<string, unknown>>;
   readonly tokenizer: Tokenizer;
   readonly tokenizerFiles: ReadonlyMap<string, Uint8Array>;
+  /** Goes with everything that is made of it. */
+  readonly credit: ModelCredit;
 }
 
 export interface BaseModel extends BaseDescription {
@@ -31,6 +35,7 @@ export async function describeBase(source: FileSource): Promise<BaseDescription>
     configJson: asObject(json),
     tokenizer: await loadTokenizer(tokenizerFiles),
     tokenizerFiles,
+    credit: await readCredit(source),
   };
 }
 
@@ -56,6 +61,7 @@ export async function loadWeights(
     tensors: loaded.tensors,
     tokenizer: await loadTokenizer(loaded.tokenizerFiles),
     tokenizerFiles: loaded.tokenizerFiles,
+    credit: await readCredit(source),
   };
 }
 

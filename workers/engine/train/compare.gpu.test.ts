@@ -172,5 +172,5 @@ describe("evaluate", () => {
 /** The same model stored in float16. */
 async function asHalf(source: MapSource): Promise<Map<string, Uint8Array>> {
   const base = await loadWeights(source, { kind: "causal-lm" });
-  return languageModelFiles(base, base.tensors, "F16");
+  return languageModelFiles(base, base.tensors, { kind: "model", change: "Stored in float16." }, "F16");
 }

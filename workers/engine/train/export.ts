@@ -3,6 +3,7 @@ import { NagiError } from "../../../src/shared/errors";
 import type { RewardStageConfig, RunConfig } from "../../../src/shared/protocol/config";
 import { decodeCheckpoint } from "../io/checkpoint";
 import { saveModel } from "../io/hf-model";
+import { creditFiles } from "../io/model-card";
 import type { FileSource } from "../io/source";
 import type { Tensors } from "../io/tensors";
 import { LABELS } from "../model/heads";
@@ -79,7 +80,7 @@ export async function rewardModelFiles(
       });
     return { name, shape, data };
   });
-  return saveModel({
+  const files = await saveModel({
     configJson: { ...base.configJson, [REWARD_FACTS]: { threshold, max_length } },
     architecture: "GPTNeoXForSequenceClassification",
     labels: num_labels === 1 ? ["reward"] : ["negative", "positive"],
@@ -87,6 +88,8 @@ export async function rewardModelFiles(
     tensors,
     tokenizerFiles: base.tokenizerFiles,
   });
+  const change = `Trained to score texts (objective: ${objective}).`;
+  return new Map([...files, ...creditFiles({ credit: base.credit, kind: "reward_model", change })]);
 }
 
 /** Field of config.json for what transformers has no name for; transformers keeps it. */

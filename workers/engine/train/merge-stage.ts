@@ -24,6 +24,7 @@ import { type PackedBatch, Trainer } from "./trainer";
 const TEXTS = 16;
 
 const HEAD = { kind: "causal-lm" } as const;
+const MERGED = { kind: "merged", change: "A LoRA adapter was folded into the weights." } as const;
 
 interface Prepared {
   readonly merged: BaseModel;
@@ -113,7 +114,7 @@ class MergeStage implements StageBody {
   async conclude(): Promise<void> {
     const { run } = this;
     const { merged, dtype, batches } = this.ready();
-    const files = await languageModelFiles(merged, merged.tensors, dtype);
+    const files = await languageModelFiles(merged, merged.tensors, MERGED, dtype);
     const before = await this.beside(true);
     const without = await this.beside(false);
     // What was stored, its rounding included.

@@ -2,6 +2,7 @@
 import { BASE_SLOT, type LoraConfig, type RunConfig } from "../../../src/shared/protocol/config";
 import type { FloatDtype } from "../io/dtype";
 import { saveModel } from "../io/hf-model";
+import { type CardFacts, creditFiles } from "../io/model-card";
 import { saveAdapter } from "../io/peft";
 import type { Tensors } from "../io/tensors";
 import { neoxParameterShapes } from "../model/shapes";
@@ -11,6 +12,7 @@ import type { BaseDescription } from "./base";
 export async function languageModelFiles(
   base: BaseDescription,
   tensors: Tensors,
+  change: Pick<CardFacts, "kind" | "change">,
   dtype: FloatDtype = "F32",
 ): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const written = [...neoxParameterShapes(base.config, { kind: "causal-lm" })].map(([name, shape]) => {
@@ -18,7 +20,7 @@ export async function languageModelFiles(
     if (!data) throw new RangeError(`there is no tensor ${name}`);
     return { name, shape, data };
   });
-  return saveModel({
+  const files = await saveModel({
     configJson: base.configJson,
     architecture: "GPTNeoXForCausalLM",
     padTokenId: base.config.pad_token_id ?? base.tokenizer.padId,
@@ -26,6 +28,7 @@ export async function languageModelFiles(
     tokenizerFiles: base.tokenizerFiles,
     dtype,
   });
+  return new Map([...files, ...creditFiles({ credit: base.credit, ...change })]);
 }
 
 /** The adapter of a trained language model. @param slot what the stage's `model` says: PEFT shows the base by it. */
@@ -35,11 +38,15 @@ export function adapterFiles(
   lora: LoraConfig,
   { slot, run }: { readonly slot: string; readonly run: RunConfig },
 ): Map<string, Uint8Array<ArrayBuffer>> {
-  return saveAdapter({
+  const { credit } = base;
+  const named = credit.url === null ? run.model.model_name_or_path : credit.name;
+  const files = saveAdapter({
     lora,
     head: { kind: "causal-lm" },
     tensors,
     model: base.config,
-    base_model_name_or_path: slot === BASE_SLOT ? run.model.model_name_or_path : slot,
+    base_model_name_or_path: slot === BASE_SLOT ? named : slot,
   });
+  const change = `Trained with LoRA (r = ${lora.r}, lora_alpha = ${lora.lora_alpha}).`;
+  return new Map([...files, ...creditFiles({ credit, kind: "adapter", change })]);
 }

@@ -55,8 +55,10 @@ describe.each(["binary", "cross-entropy", "pairwise"] as const)("%s", (objective
 
     const files = await exportRewardModel({ config, stage, model, adapter: null, checkpoint });
     expect([...files.keys()].sort()).toEqual([
+      "README.md",
       "config.json",
       "model.safetensors",
+      "nagi_credit.json",
       "tokenizer.json",
       "tokenizer_config.json",
     ]);

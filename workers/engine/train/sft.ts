@@ -106,7 +106,11 @@ class SftStage implements StageBody {
     const { weights } = await guard.wait(trainer.exportState());
     const { peft, model: slot } = config;
     if (peft) await input.saveArtefact("adapter", adapterFiles(base, weights, peft, { slot, run: input.config }));
-    else await input.saveArtefact("model", await languageModelFiles(base, weights));
+    else
+      await input.saveArtefact(
+        "model",
+        await languageModelFiles(base, weights, { kind: "model", change: "All weights were trained further." }),
+      );
     this.run.finish(
       {
         ...evaluation,

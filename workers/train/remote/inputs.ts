@@ -10,6 +10,7 @@ import { type RunRecord, stageOf } from "../../../src/shared/protocol/run";
 import { parseDataset } from "../../engine/data/formats";
 import { parsePreferences } from "../../engine/data/preferences";
 import { hashFile } from "../../engine/io/hash";
+import { LICENSE_FILES } from "../../engine/io/model-card";
 import { type FileSource, MapSource } from "../../engine/io/source";
 import { loadWeights } from "../../engine/train/base";
 import { isArtefactId, type ModelShelf } from "../../engine/train/inputs";
@@ -169,19 +170,24 @@ function blobsOf(files: ReadonlyMap<string, Blob>): FileSource {
   };
 }
 
+const CONVERTED = { kind: "model", change: "The weights are the same, stored as safetensors." } as const;
+
 /** Workers never unpickle: weights in PyTorch's own format are sent as safetensors. @throws model.* */
 async function readable(source: FileSource): Promise<FileSource> {
   const paths = await source.list();
   if (!paths.some((path) => path.endsWith(".bin"))) return source;
   const base = await loadWeights(source, { kind: "causal-lm" });
-  return new MapSource(source.name, await languageModelFiles(base, base.tensors));
+  return new MapSource(source.name, await languageModelFiles(base, base.tensors, CONVERTED));
 }
 
 /** A base model as an artefact: the same files have the same id from whatever browser they come. */
 async function referenceRecord(reference: string, source: FileSource): Promise<ArtefactRecord> {
   const files: ArtefactFile[] = [];
-  for (const path of await source.list())
+  for (const path of await source.list()) {
+    // Workers take files of known names only; what a licence file says is in nagi_credit.json.
+    if (LICENSE_FILES.some((name) => name === path)) continue;
     files.push({ path, bytes: await source.size(path), sha256: await hashFile(source, path) });
+  }
   const manifest = {
     kind: "model" as const,
     name: reference,
