@@ -2,6 +2,7 @@
 import { NagiError } from "../../src/shared/errors";
 import type { RunConfig } from "../../src/shared/protocol/config";
 import type { StagePreflight } from "../../src/shared/protocol/preflight";
+import { describeAdapter } from "../engine/gpu/capabilities";
 import type { AdapterProfile } from "../engine/gpu/device";
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import { type ModelShelf, openModel, openReward } from "../engine/train/inputs";
@@ -16,7 +17,8 @@ export interface PreflightTools {
   readonly free: FreeBytes;
   /** Memory of the machine in GiB, where the browser says (it says no more than 8); undefined: it does not. */
   readonly deviceMemory: number | undefined;
-  readonly measured: () => Promise<MachineFacts["measured"]>;
+  /** What the benchmark measured on this adapter; null: nothing yet. */
+  readonly measured: (adapter: string) => Promise<MachineFacts["measured"]>;
 }
 
 const GIB = 2 ** 30;
@@ -45,11 +47,12 @@ export class Preflights {
       model: (id) => openModel(id, shelf),
       reward: (id) => openReward(id, shelf),
     });
+    const profile = await this.#adapter();
     const machine = {
-      profile: await this.#adapter(),
+      profile,
       memory: this.#memory(),
       storage_free: await free(),
-      measured: await measured(),
+      measured: await measured(describeAdapter(profile.info)),
     };
     return preflightWithOffers({ stage, shapes, seed: config.seed }, machine);
   }

@@ -12,6 +12,9 @@ import { useRuns } from "../../stores/runs";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { Page, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
+import { withSettings } from "../preflight/apply";
+import { misfitHere } from "../preflight/check-here";
+import { StagePreflight } from "../preflight/StagePreflight";
 import { ConfigFile } from "../reward/ConfigFile";
 import { PlaceForm } from "../workers/PlaceForm";
 import { withChanges } from "./changes";
@@ -79,7 +82,7 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
   const start = () =>
     act(async () => {
       if (checked.config === null) return;
-      const misfit = await places.check(checked.config);
+      const misfit = (await misfitHere(checked.config, places.all)) ?? (await places.check(checked.config));
       if (misfit !== null) return setSelected(misfit);
       const created = await create(checked.config, { reuse, places: places.all });
       await runPipeline(created.pipeline_id);
@@ -160,6 +163,17 @@ function Editor({ query }: { readonly query: URLSearchParams }) {
                   kind={kind}
                   config={checked.config}
                   {...places.of(idOf(list[index]))}
+                />
+              )}
+              {kind !== null && places.of(idOf(list[index])).place?.at !== "worker" && (
+                <StagePreflight
+                  key={`${idOf(list[index])} needs`}
+                  config={checked.config}
+                  stage={idOf(list[index])}
+                  onApply={(changes) => {
+                    const { config } = checked;
+                    if (config !== null) setEdited(encodeConfig(withSettings(config, idOf(list[index]), changes)));
+                  }}
                 />
               )}
               <StageForm key={idOf(list[index])} index={index} />

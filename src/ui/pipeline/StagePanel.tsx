@@ -19,6 +19,7 @@ import { writeNumber } from "../common/numbers";
 import { type Fact, Facts, Section } from "../common/Page";
 import { StateBadge } from "../common/StateBadge";
 import { useFormat } from "../common/use-format";
+import { StagePreflight } from "../preflight/StagePreflight";
 import { RemoteNotice } from "../workers/RemoteNotice";
 import { ChangePlace, StagePlaceFact } from "./ChangePlace";
 import { useFieldText, useOptionText } from "./field-text";
@@ -98,6 +99,9 @@ export function StagePanel({ pipeline, stageId }: StagePanelProps) {
           <RunFrom pipeline={pipeline} stage={stage} begun={record.run_id !== null} />
           <ChangePlace pipeline={pipeline} stage={stage} />
         </Group>
+        {state === "waiting" && pipeline.places[stageId]?.at !== "worker" && (
+          <StagePreflight config={pipeline.config} stage={stageId} />
+        )}
         <details className="ng-more">
           <summary>{t("pipeline.settings")}</summary>
           <Settings stage={stage} />
