@@ -2,10 +2,14 @@
 import { expose } from "comlink";
 import { version } from "../../package.json";
 import { installErrorTransfer } from "../../src/shared/comlink-errors";
+import { type StudioBenchOptions, studioBench } from "../engine/bench/studio.bench";
+import { describeAdapter } from "../engine/gpu/capabilities";
 import { adapterProfile, openGpu } from "../engine/gpu/request";
 import { openRoot } from "../engine/io/opfs";
 import { runStage } from "../engine/train/run-stage";
 import { ArtefactStore } from "./artefact-store";
+import { Benchmark } from "./benchmark";
+import { keepBenchmark, readBenchmark } from "./benchmark-store";
 import { Changes } from "./changes";
 import { DatasetLibrary } from "./dataset-library";
 import { EventHub } from "./event-hub";
@@ -49,6 +53,24 @@ async function train(work: StageWork) {
   } finally {
     gpu.destroy();
   }
+}
+
+async function measure(options: StudioBenchOptions) {
+  const gpu = await openGpu(navigator.gpu);
+  try {
+    return await studioBench(gpu, options);
+  } finally {
+    gpu.destroy();
+  }
+}
+
+/** What the benchmark says of the adapter that a run would get: another one's figures say nothing. */
+async function measured() {
+  const result = await readBenchmark();
+  if (result === null) return null;
+  const { info } = await adapterProfile(navigator.gpu);
+  if (describeAdapter(info) !== result.adapter) return null;
+  return { flops: result.dispatchFlops, milliseconds: result.stepMs, at: result.measuredAt };
 }
 
 async function open(base: string): Promise<StudioParts> {
@@ -103,8 +125,9 @@ async function open(base: string): Promise<StudioParts> {
       profile: () => adapterProfile(navigator.gpu),
       free,
       deviceMemory: deviceMemory(),
-      measured: async () => null,
+      measured,
     }),
+    benchmark: new Benchmark({ locks, measure, read: readBenchmark, keep: keepBenchmark, now: Date.now }),
     estimate,
   };
 }

@@ -9,6 +9,7 @@ import type {
   StorageUse,
   TextReward,
 } from "../../src/shared/protocol/backend";
+import type { BenchmarkProgress, BenchmarkResult } from "../../src/shared/protocol/benchmark";
 import { type RunConfig, runConfig } from "../../src/shared/protocol/config";
 import type { RunEvent, ScoredSample } from "../../src/shared/protocol/events";
 import { type StagePlaces, workerOf } from "../../src/shared/protocol/launch";
@@ -33,6 +34,7 @@ import { zipParts } from "../engine/io/zip-write";
 import { exportRewardModel } from "../engine/train/export";
 import { openModel } from "../engine/train/inputs";
 import type { ArtefactStore } from "./artefact-store";
+import type { Benchmark } from "./benchmark";
 import type { Changes } from "./changes";
 import type { DatasetLibrary } from "./dataset-library";
 import type { EventHub } from "./event-hub";
@@ -60,6 +62,7 @@ export interface StudioParts {
   readonly downloads: ModelDownloads;
   readonly scoring: Scoring;
   readonly preflights: Preflights;
+  readonly benchmark: Benchmark;
   readonly estimate: () => Promise<{ usage: number | null; quota: number | null }>;
 }
 
@@ -266,6 +269,20 @@ export class Studio implements WorkerApi {
 
   async estimateStage(config: RunConfig, stage: string): Promise<StagePreflight> {
     return (await this.#connected()).preflights.estimate(checked(config), stage);
+  }
+
+  async benchmark(): Promise<BenchmarkResult | null> {
+    return (await this.#connected()).benchmark.result();
+  }
+
+  async runBenchmark(onProgress: (progress: BenchmarkProgress) => void): Promise<BenchmarkResult | null> {
+    const { benchmark, scoring } = await this.#connected();
+    scoring.close();
+    return benchmark.run(onProgress);
+  }
+
+  async stopBenchmark(): Promise<void> {
+    (await this.#connected()).benchmark.stop();
   }
 
   async workerLog(runId: string, offset: number): Promise<{ text: string; offset: number }> {

@@ -1,8 +1,8 @@
 /** Our matrix products at the sizes that the measured models meet, and the candidates behind them. */
 
 import { Random } from "../../../src/shared/stats/random";
-import type { BufferSlice, Dispatch, Gpu } from "../gpu/gpu";
-import { chooseMatmul, type MatmulProblem, matmulCandidates } from "../kernels/choose-matmul";
+import type { BufferSlice, Gpu } from "../gpu/gpu";
+import { chooseMatmul, type MatmulChoice, type MatmulProblem, matmulCandidates } from "../kernels/choose-matmul";
 import type { Contender } from "./measure";
 
 export interface MatmulCase extends Pick<MatmulProblem, "layout" | "M" | "N" | "K"> {
@@ -69,23 +69,23 @@ export function matmulElement(problem: MatmulCase, { a, b }: MatmulInput, row: n
 }
 
 export interface MatmulContender extends Contender {
-  /** The product [M,N] of the last run. */
+  /** The product [M,N], of a run of its own. */
   output(): Promise<Float32Array>;
   dispose(): void;
 }
 
-/** The kernel that a plan takes for these sizes on this adapter, by the name of its candidate. */
-export function chosenVariant(gpu: Gpu, problem: MatmulProblem): string {
-  const chosen = chooseMatmul(problem, gpu.capabilities);
-  const same = matmulCandidates(problem, gpu.capabilities).find(
-    ({ kernel, overrides }) =>
-      kernel === chosen.kernel && JSON.stringify(overrides) === JSON.stringify(chosen.overrides),
-  );
-  return same?.variant ?? chosen.kernel.name;
+/** Our kernels for one product, on the same buffers. */
+export interface OurMatmuls {
+  /** The kernel that a plan takes for these sizes on this adapter: its candidate's name, and itself as "ours". */
+  readonly variant: string;
+  readonly ours: MatmulContender;
+  /** Every kernel that could, by its candidate's name. */
+  readonly candidates: readonly MatmulContender[];
+  dispose(): void;
 }
 
-/** That kernel on buffers of its own. */
-export async function ourMatmul(gpu: Gpu, problem: MatmulCase, input: MatmulInput): Promise<MatmulContender> {
+/** Uploads the operands and prepares every candidate. Rejects with gpu.limit, gpu.out_of_memory. */
+export async function ourMatmuls(gpu: Gpu, problem: MatmulCase, input: MatmulInput): Promise<OurMatmuls> {
   const { M, N, K } = problem;
   const slices: BufferSlice[] = [];
   const buffer = (label: string, elements: number) => {
@@ -96,20 +96,32 @@ export async function ourMatmul(gpu: Gpu, problem: MatmulCase, input: MatmulInpu
   const bindings = { a: buffer("a", M * K), b: buffer("b", K * N), bias: buffer("bias", N), out: buffer("out", M * N) };
   gpu.write(bindings.a, input.a);
   gpu.write(bindings.b, input.b);
-  const { kernel, overrides, elements } = chooseMatmul(problem, gpu.capabilities);
-  const dispatch: Dispatch = await gpu.dispatch({
-    label: "matmul",
-    kernel,
-    overrides,
-    elements,
-    bindings,
-    params: { M, N, K },
-  });
+  const contender = async (name: string, { kernel, overrides, elements }: MatmulChoice): Promise<MatmulContender> => {
+    const params = { M, N, K };
+    const dispatch = await gpu.dispatch({ label: `matmul ${name}`, kernel, overrides, elements, bindings, params });
+    return {
+      name,
+      enqueue: () => void gpu.submit([dispatch]),
+      finished: () => gpu.read({ ...bindings.bias, size: 4 }),
+      output: async () => {
+        const [read] = gpu.submit([dispatch], [bindings.out]);
+        return new Float32Array((await read) ?? new ArrayBuffer(0));
+      },
+      dispose: () => undefined,
+    };
+  };
+  const chosen = chooseMatmul(problem, gpu.capabilities);
+  const all = matmulCandidates(problem, gpu.capabilities);
+  const same = all.find(
+    ({ kernel, overrides }) =>
+      kernel === chosen.kernel && JSON.stringify(overrides) === JSON.stringify(chosen.overrides),
+  );
+  const candidates: MatmulContender[] = [];
+  for (const candidate of all) candidates.push(await contender(candidate.variant, candidate));
   return {
-    name: "ours",
-    enqueue: () => void gpu.submit([dispatch]),
-    finished: () => gpu.read({ ...bindings.bias, size: 4 }),
-    output: async () => new Float32Array(await gpu.read(bindings.out)),
+    variant: same?.variant ?? chosen.kernel.name,
+    ours: await contender("ours", chosen),
+    candidates,
     dispose: () => {
       for (const slice of slices) gpu.freeBuffer(slice);
     },

@@ -9,21 +9,19 @@ import { promisify } from "node:util";
 import { H128, H256, type StepCase, stepConfig, stepInput } from "../../engine/bench/cases";
 import { trainStepFlops } from "../../engine/bench/flops";
 import {
-  chosenVariant,
   gflops,
   MATMUL_CASES,
   type MatmulCase,
   type MatmulContender,
   matmulElement,
   matmulInput,
-  ourMatmul,
+  ourMatmuls,
 } from "../../engine/bench/matmul.bench";
 import { interleave } from "../../engine/bench/measure";
 import { generateBench, ourModel, type StepContender } from "../../engine/bench/step.bench";
 import { median } from "../../engine/gpu/autotune";
 import { type DawnAdapter, openDawn } from "../../engine/gpu/dawn";
 import type { Gpu } from "../../engine/gpu/gpu";
-import { timeMatmul } from "../../engine/kernels/tune-matmul";
 import { type DeviceMeter, LentGpu } from "./lent-gpu";
 import type { BenchReport, MatmulRow, StepRow } from "./report";
 
@@ -128,7 +126,9 @@ class Bench {
     const label = `${problem.name} ${layout} ${M} x ${N} x ${K}`;
     options.say(`matmul ${label}`);
     const input = matmulInput(problem);
-    const all: MatmulContender[] = [await ourMatmul(gpu, problem, input)];
+    const ours = await ourMatmuls(gpu, problem, input);
+    for (const one of [ours.ours, ...ours.candidates]) this.checkProduct(one.name, label, problem, await one.output());
+    const all: MatmulContender[] = [ours.ours];
     const join_ = async (name: string, open: () => MatmulContender | Promise<MatmulContender>) => {
       const contender = await this.attempt(`${name}, ${label},`, async () => {
         const made = await open();
@@ -140,24 +140,27 @@ class Bench {
     if (jax) await join_("jax-js", () => jax.module.jaxMatmul(problem, input));
     if (tfjs) await join_("tfjs", () => tfjs.module.tfjsMatmul(problem, input));
     if (ort?.ortRuns(problem)) await join_("onnxruntime-web", () => ort.ortMatmul(problem, input));
-    const [ours] = all;
-    if (ours) this.checkProduct("ours", label, problem, await ours.output());
     const times = await interleave(all, { rounds: options.rounds, span: 150, sleep: true });
     for (const contender of all) contender.dispose();
+    const candidates = await interleave(ours.candidates, {
+      rounds: Math.min(3, options.rounds),
+      span: 60,
+      sleep: true,
+    });
+    ours.dispose();
     const rate = (name: string) => {
       const index = all.findIndex((contender) => contender.name === name);
       return index < 0 ? null : gflops(problem, times[index] ?? Number.NaN);
     };
-    const candidates = await timeMatmul(gpu, problem, 3);
     return {
       ...problem,
-      variant: chosenVariant(gpu, problem),
+      variant: ours.variant,
       oursGflops: rate("ours"),
       jaxGflops: rate("jax-js"),
       tfjsGflops: rate("tfjs"),
       ortGflops: rate("onnxruntime-web"),
       candidates: Object.fromEntries(
-        candidates.map(({ variant, milliseconds }) => [variant, gflops(problem, milliseconds)]),
+        ours.candidates.map(({ name }, index) => [name, gflops(problem, candidates[index] ?? Number.NaN)]),
       ),
     };
   }
