@@ -30,6 +30,7 @@ test("screens", async ({ page }) => {
   for (const [name, route] of Object.entries({
     home: "/",
     data: "/data",
+    models: "/models",
     settings: "/settings",
     webgpu: "/webgpu",
     empty: "/runs",

@@ -7,6 +7,7 @@ import { useSettings } from "../stores/settings";
 import { ComparePage } from "../ui/compare/ComparePage";
 import { DataPage } from "../ui/data/DataPage";
 import { HomePage } from "../ui/home/HomePage";
+import { ModelsPage } from "../ui/models/ModelsPage";
 import { EditorPage } from "../ui/pipeline/EditorPage";
 import { PipelinePage } from "../ui/pipeline/PipelinePage";
 import { PipelinesPage } from "../ui/pipeline/PipelinesPage";
@@ -46,6 +47,7 @@ const router = createHashRouter([
       { path: "/runs", element: <RunsPage /> },
       { path: "/runs/:runId", element: <RunPage /> },
       { path: "/data", element: <DataPage /> },
+      { path: "/models", element: <ModelsPage /> },
       { path: "/workers", element: <WorkersPage /> },
       { path: "/settings", element: <SettingsPage /> },
       { path: "/webgpu", element: <SupportPage /> },

@@ -2,6 +2,7 @@
 import { AppShell, Burger, Group, NavLink } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import {
+  IconBox,
   IconChartLine,
   IconDatabase,
   IconHome,
@@ -25,6 +26,7 @@ const LINKS = [
   { to: "/compare", key: "compare", icon: IconChartLine },
   { to: "/ratings", key: "ratings", icon: IconMessages },
   { to: "/data", key: "data", icon: IconDatabase },
+  { to: "/models", key: "models", icon: IconBox },
   { to: "/workers", key: "workers", icon: IconServer },
   { to: "/settings", key: "settings", icon: IconSettings },
 ] as const;

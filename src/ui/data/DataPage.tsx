@@ -1,21 +1,17 @@
-/** Data sets and models: the bundled ones and those opened from disk. */
+/** Data sets: the bundled ones and those opened from disk; and pairs of texts. */
 import { ActionIcon, Button, Group, SegmentedControl, Stack, Text, Tooltip, UnstyledButton } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import type { DatasetEntry, ModelEntry, ModelOrigin } from "../../shared/protocol/library";
+import type { DatasetEntry } from "../../shared/protocol/library";
 import { useDatasets } from "../../stores/datasets";
-import { useModels } from "../../stores/models";
 import { ConfirmModal } from "../common/ConfirmModal";
 import { ErrorPanel } from "../common/ErrorPanel";
 import { formatBytes } from "../common/format";
 import { Page, Section } from "../common/Page";
 import { DatasetView } from "./DatasetView";
-import { DownloadModel } from "./DownloadModel";
 import { ImportDataset } from "./ImportDataset";
-import { ImportModel } from "./ImportModel";
-import { ModelView } from "./ModelView";
 import { Pairs } from "./Pairs";
 import { SPLITS, type Split } from "./references";
 import "./data.css";
@@ -25,7 +21,6 @@ export function DataPage() {
   return (
     <Page title={t("data.title")} lead={t("data.lead")}>
       <Datasets />
-      <Models />
       <Pairs />
     </Page>
   );
@@ -90,53 +85,8 @@ function Datasets() {
   );
 }
 
-function Models() {
-  const { t } = useTranslation();
-  const models = useModels((state) => state.entries);
-  const loadError = useModels((state) => state.loadError);
-  const remove = useModels((state) => state.delete);
-  const [chosen, setChosen] = useState<string | null>(null);
-  const entry = models.find((candidate) => candidate.id === chosen) ?? models[0];
-  return (
-    <Section
-      title={t("data.models")}
-      help={t("reward.model_import_help")}
-      actions={<ImportModel onImported={(imported) => setChosen(imported.id)} />}
-    >
-      {loadError !== null && <ErrorPanel error={loadError} />}
-      <DownloadModel />
-      <div className="ng-library">
-        <EntryList
-          entries={models}
-          chosen={entry?.id ?? null}
-          onChoose={setChosen}
-          onRemove={remove}
-          label={t("data.models")}
-        />
-        {entry !== undefined && (
-          <Stack gap="sm" className="ng-library-view">
-            <ModelView reference={entry.reference} />
-            {entry.origin !== null && <Origin origin={entry.origin} />}
-          </Stack>
-        )}
-      </div>
-    </Section>
-  );
-}
-
-function Origin({ origin }: { readonly origin: ModelOrigin }) {
-  const { t } = useTranslation();
-  const { repo, revision, commit, license, endpoint } = origin;
-  return (
-    <Text size="sm" c="dimmed">
-      {t("download.from", { repo, revision, commit: commit.slice(0, 8), host: new URL(endpoint).host })}{" "}
-      {license !== null && t("download.license", { license })}
-    </Text>
-  );
-}
-
 interface EntryListProps {
-  readonly entries: readonly (DatasetEntry | ModelEntry)[];
+  readonly entries: readonly DatasetEntry[];
   readonly chosen: string | null;
   readonly onChoose: (id: string) => void;
   readonly onRemove: (id: string) => Promise<void>;

@@ -12,9 +12,9 @@ import { Page, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { DatasetView } from "../data/DatasetView";
 import { ImportDataset } from "../data/ImportDataset";
-import { ImportModel } from "../data/ImportModel";
-import { ModelView } from "../data/ModelView";
 import { datasetOf, SPLITS, type Split } from "../data/references";
+import { ImportModel } from "../models/ImportModel";
+import { ModelView } from "../models/ModelView";
 import { withSettings } from "../preflight/apply";
 import { usePreflight } from "../preflight/use-preflight";
 import { ConfigFile } from "./ConfigFile";
@@ -31,6 +31,7 @@ export function RewardPage() {
   const navigate = useNavigate();
   const [query] = useSearchParams();
   const datasets = useDatasets((state) => state.entries);
+  const models = useModels((state) => state.entries);
   const runs = useRuns((state) => state.runs);
   const start = useRuns((state) => state.start);
   const available = useEnvironment((state) => state.webgpu);
@@ -38,13 +39,18 @@ export function RewardPage() {
   const { busy, error, run } = useAction();
   const formId = useId();
 
-  // What the address asks for (a run to repeat, a data set to use) holds until the person changes something.
+  // What the address asks for (a run to repeat, a data set or a model to use) holds until the person changes something.
   const initial = useMemo(() => {
     const repeated = runs.find((candidate) => candidate.run_id === query.get("from"));
     if (repeated !== undefined) return configToDraft(repeated.config);
     const data = datasets.find((entry) => entry.id === query.get("data"))?.data;
-    return data === undefined ? DEFAULT_DRAFT : { ...DEFAULT_DRAFT, ...data, test: data.test ?? "" };
-  }, [query, runs, datasets]);
+    const model = models.find((entry) => entry.id === query.get("model"))?.reference;
+    return {
+      ...DEFAULT_DRAFT,
+      ...(data === undefined ? {} : { ...data, test: data.test ?? "" }),
+      ...(model === undefined ? {} : { model }),
+    };
+  }, [query, runs, datasets, models]);
   const draft = edited ?? initial;
   const change = (part: Partial<Draft>) => setEdited({ ...draft, ...part });
   const checked = useMemo(() => checkDraft(draft), [draft]);
