@@ -52,6 +52,7 @@ export const DEFAULT_REWARD_STAGE: RewardStageConfig = {
   eval_steps: 50,
   save_steps: 50,
   logging_steps: 1,
+  gradient_checkpointing: false,
 };
 
 export const DEFAULT_SFT_STAGE: SftStageConfig = {
@@ -72,6 +73,7 @@ export const DEFAULT_SFT_STAGE: SftStageConfig = {
   eval_steps: 50,
   save_steps: 50,
   logging_steps: 1,
+  gradient_checkpointing: false,
   sample_texts: 4,
   prompt: PROMPT,
 };
@@ -113,6 +115,7 @@ export const DEFAULT_PPO_STAGE: PpoStageConfig = {
   eval_steps: 12,
   save_steps: 12,
   logging_steps: 1,
+  gradient_checkpointing: false,
   sample_texts: 4,
 };
 
@@ -136,6 +139,7 @@ export const DEFAULT_DPO_STAGE: DpoStageConfig = {
   eval_steps: 50,
   save_steps: 50,
   logging_steps: 1,
+  gradient_checkpointing: false,
   sample_texts: 4,
 };
 

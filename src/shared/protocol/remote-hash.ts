@@ -1,2 +1,2 @@
 /** SHA-256 of workers/remote/protocol/schema.json. Written by `npm run schema`. */
-export const REMOTE_SCHEMA_HASH = "bb1a906b4e72154d8db57bdd9dff9f45bb3e10466bb78caaa84ba030039f7b84";
+export const REMOTE_SCHEMA_HASH = "00053396745acd805967f9fb0e0cee8e370d4aee4069344a24799b69f808d9c5";

@@ -71,6 +71,11 @@ const intervals = {
   logging_steps: positiveInt,
 };
 
+const memory = {
+  /** Keep only the input of each layer and compute the layer again in the backward pass: less memory, more time. */
+  gradient_checkpointing: z.boolean(),
+};
+
 const epochs = {
   num_train_epochs: z.number().gt(0).max(1000),
   /** Optimizer steps; -1: as many as the epochs make. */
@@ -110,6 +115,7 @@ export const rewardStageConfig = z.strictObject({
   /** Tokens a text, the closing EOS included; longer texts are truncated, counted and said. */
   max_length: positiveInt.max(2048),
   ...intervals,
+  ...memory,
 });
 
 export const sftStageConfig = z.strictObject({
@@ -132,6 +138,7 @@ export const sftStageConfig = z.strictObject({
   ...optimizer,
   max_length: positiveInt.max(2048),
   ...intervals,
+  ...memory,
   /** Texts written at every evaluation, from validation prompts. */
   sample_texts: z.int().min(0).max(64),
   prompt: promptConfig,
@@ -197,6 +204,7 @@ export const ppoStageConfig = z.strictObject({
   vf_coef: z.number().min(0),
   ...optimizer,
   ...intervals,
+  ...memory,
   sample_texts: z.int().min(0).max(64),
 });
 
@@ -217,6 +225,7 @@ export const dpoStageConfig = z.strictObject({
   ...optimizer,
   max_length: positiveInt.max(2048),
   ...intervals,
+  ...memory,
   sample_texts: z.int().min(0).max(64),
 });
 

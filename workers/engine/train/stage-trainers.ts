@@ -35,6 +35,7 @@ export const rewardTrainer = (config: RewardStageConfig, limits: BatchLimits, se
   task: "reward",
   objective: config.objective,
   optimizer: optimizerOf(config),
+  gradient_checkpointing: config.gradient_checkpointing,
   ...limits,
   ...(config.peft ? { lora: config.peft, seed } : {}),
 });
@@ -43,6 +44,7 @@ export const rewardTrainer = (config: RewardStageConfig, limits: BatchLimits, se
 export const sftTrainer = (config: SftStageConfig, max_tokens: number, seed: number): TrainerOptions => ({
   task: "causal-lm",
   optimizer: optimizerOf(config),
+  gradient_checkpointing: config.gradient_checkpointing,
   max_tokens,
   max_texts: max_tokens,
   ...(config.peft ? { lora: config.peft, seed } : {}),
@@ -54,6 +56,7 @@ export const ppoTrainer = (config: PpoStageConfig, limits: BatchLimits, seed: nu
   lora: config.peft,
   seed,
   optimizer: optimizerOf(config),
+  gradient_checkpointing: config.gradient_checkpointing,
   ...limits,
 });
 
@@ -63,6 +66,7 @@ export const dpoTrainer = (config: DpoStageConfig, limits: BatchLimits, seed: nu
   lora: config.peft,
   seed,
   optimizer: optimizerOf(config),
+  gradient_checkpointing: config.gradient_checkpointing,
   ...limits,
 });
 

@@ -35,7 +35,7 @@ ADAMW = {
     "max_grad_norm": 1,
 }
 EPOCHS = {"num_train_epochs": 2, "max_steps": -1, "gradient_accumulation_steps": 1}
-INTERVALS = {"eval_steps": 100, "save_steps": 100, "logging_steps": 1}
+INTERVALS = {"eval_steps": 100, "save_steps": 100, "logging_steps": 1, "gradient_checkpointing": False}
 
 SFT = {
     "stage": "sft", "id": "sft", "model": "base", "data": None, "labels": "all", "template": "{sentence}",

@@ -91,6 +91,10 @@ def test_advice_names_what_makes_it_fit() -> None:
     kept = check(stage, launch(quantization="8bit"), [T4])
     assert not kept["fits"]
     assert kept["advice"][0] == "gradient_checkpointing" and "smaller_batch" in kept["advice"]
+    # The stage may ask for it as well as the launch.
+    asked = check({**stage, "gradient_checkpointing": True}, launch(quantization="8bit"), [T4])
+    assert asked == check(stage, launch(quantization="8bit", gradient_checkpointing=True), [T4])
+    assert asked["needed_bytes"] < kept["needed_bytes"]
     whole = check({**stage, "peft": None}, launch(num_processes=2), [T4, T4], "1b")
     assert not whole["fits"] and "use_lora" in whole["advice"]
     # Nothing fits a 7B model trained as a whole into two such GPUs; what helps most is said.

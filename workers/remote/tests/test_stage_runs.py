@@ -89,8 +89,10 @@ def test_half_precision_and_recomputation_change_little(name: str, base: Path, j
     stage = {**STAGES[name], "total_episodes": 4} if name == "ppo" else {**STAGES[name], "max_steps": 3}
     inputs = {"model": kit.model_input(base), "reward_model": kit.model_input(judge, "reward_model")}
     plain = kit.write_job(tmp_path / "plain", stage, inputs)
-    launch = {"precision": "bfloat16", "gradient_checkpointing": True}
-    half = kit.write_job(tmp_path / "half", stage, inputs, launch=launch)
+    # Of the two places that may ask for recomputation, each is used.
+    recompute = {"gradient_checkpointing": True}
+    asked, launch = (stage, recompute) if name == "sft" else ({**stage, **recompute}, {})
+    half = kit.write_job(tmp_path / "half", asked, inputs, launch={"precision": "bfloat16", **launch})
     assert kit.run_here(plain) == FINISHED
     # In a process of its own: accelerate fixes the precision of a process with its first use.
     done = kit.run_command([kit.PYTHON, "-m", "nagi_worker.stages", str(half)])

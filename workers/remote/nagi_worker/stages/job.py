@@ -34,6 +34,12 @@ DEFAULT_LAUNCH: dict[str, Any] = {
 }
 
 
+def launch_of(stage: dict[str, Any], launch: dict[str, Any]) -> dict[str, Any]:
+    """How a stage is launched: it recomputes activations where the launch or the stage itself says so."""
+    recompute = launch["gradient_checkpointing"] or stage.get("gradient_checkpointing", False)
+    return {**launch, "gradient_checkpointing": recompute}
+
+
 @dataclass(frozen=True)
 class Input:
     """What a slot stands for: a folder or a hub id, and for an adapter the model it was trained on."""
@@ -77,7 +83,7 @@ class Job:
                 config=value["config"],
                 inputs={slot: Input.of(one) for slot, one in value["inputs"].items()},
                 data=data,
-                launch={**DEFAULT_LAUNCH, **value["launch"]},
+                launch=launch_of(value["stage"], {**DEFAULT_LAUNCH, **value["launch"]}),
                 name=value.get("name") or value["stage"]["id"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .job import launch_of
 from .shapes import Shape, shape_of
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -44,6 +45,7 @@ def preflight(
     @param shapes of models by reference, where config.json is at hand
     """
     stage = next(stage for stage in config["stages"] if stage["id"] == stage_id)
+    launch = launch_of(stage, launch)
     available = _available(devices, launch["num_processes"])
     shape = _model_shape(config, shapes or {})
     if shape is None:
