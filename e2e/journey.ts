@@ -2,6 +2,9 @@
 import { expect, type Locator, type Page } from "@playwright/test";
 import { fill, pattern, t } from "./studio";
 
+/** Milliseconds that a stage on a software GPU may take on a busy machine; far more than any needs. */
+export const PATIENCE = 240_000;
+
 export interface TextFile {
   readonly name: string;
   readonly text: string;
@@ -63,8 +66,8 @@ export async function shownStep(page: Page): Promise<number> {
   return digits === undefined ? -1 : Number(digits.replaceAll(",", ""));
 }
 
-export async function expectStep(page: Page, atLeast: number, timeout = 400_000): Promise<void> {
-  await expect.poll(() => shownStep(page), { timeout, intervals: [500] }).toBeGreaterThanOrEqual(atLeast);
+export async function expectStep(page: Page, atLeast: number, timeout = PATIENCE): Promise<void> {
+  await expect.poll(() => shownStep(page), { timeout, intervals: [100] }).toBeGreaterThanOrEqual(atLeast);
 }
 
 /** The chart of a metric; its accessible name says the last step and value in words. */
@@ -74,12 +77,16 @@ export function chart(page: Page, metric: string): Locator {
   return page.getByRole("img", { name: start });
 }
 
-/** The run's state as its badge says it. */
-export async function expectState(page: Page, state: string, timeout = 400_000): Promise<void> {
-  await expect(
-    page
-      .locator(".ng-state")
-      .filter({ hasText: t(`state.${state}`) })
-      .first(),
-  ).toBeVisible({ timeout });
+/** The run's state as its badge says it; where it does not come, the failure repeats what the page says instead. */
+export async function expectState(page: Page, state: string, timeout = PATIENCE): Promise<void> {
+  const badge = page.locator(".ng-state");
+  const wanted = badge.filter({ hasText: t(`state.${state}`) }).first();
+  try {
+    await expect(wanted).toBeVisible({ timeout });
+  } catch (error) {
+    const said = [...(await badge.allTextContents()), ...(await page.getByRole("alert").allTextContents())];
+    throw new Error(`no "${state}" at step ${await shownStep(page)}; the page says: ${said.join(" | ")}`, {
+      cause: error,
+    });
+  }
 }

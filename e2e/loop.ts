@@ -1,9 +1,7 @@
 /** From an evaluation's texts to votes, and from votes to another reward model and another policy. */
 import type { Page } from "@playwright/test";
-import { expectState } from "./journey";
+import { expectState, PATIENCE } from "./journey";
 import { expect, expectAccessible, open, t } from "./studio";
-
-const LONG = 400_000;
 
 /** Makes a session of all texts of the evaluation on the screen and votes on them. Returns its id. */
 export async function rateAll(page: Page): Promise<string> {
@@ -39,7 +37,7 @@ async function learnFromVotes(page: Page, session: string, goal: "reward" | "dpo
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: t("common.start"), exact: true }).click();
   await page.waitForURL(/#\/pipelines\/[^/?]+$/);
-  await expectState(page, "finished", LONG);
+  await expectState(page, "finished");
 }
 
 /** The reward model and the policy learn from the session's votes; old and new reward model on the votes kept back. */
@@ -51,7 +49,7 @@ export async function closeTheLoop(page: Page, session: string): Promise<void> {
   // The newest stands first.
   await page.getByRole("option").first().click();
   await page.getByRole("button", { name: new RegExp(t("loop.compare_run", { count: "\\d+" })) }).click();
-  await expect(page.getByText(t("loop.mcnemar"))).toBeVisible({ timeout: LONG });
+  await expect(page.getByText(t("loop.mcnemar"))).toBeVisible({ timeout: PATIENCE });
   await expectAccessible(page, "two reward models on votes kept back");
   await learnFromVotes(page, session, "dpo");
 }

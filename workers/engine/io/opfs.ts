@@ -39,6 +39,11 @@ const COMPARE_BYTES = 4 << 20;
 /** Tries to open a file that somebody else holds, and milliseconds between two of them. */
 const OPEN_ATTEMPTS = 10;
 const OPEN_PAUSE = 50;
+/**
+ * Milliseconds after which the browser's answer counts as lost. Chromium 156 was seen never to answer (twice in ten runs
+ * on a loaded machine, after another tab of the site had been closed), and a run that waits for it never ends.
+ */
+const ANSWER_WITHIN = 10_000;
 
 /** The DOMException names that matter here; others are passed on as they are. */
 function nameOf(error: unknown): string {
@@ -309,8 +314,10 @@ export class Folder {
   async #open(name: string): Promise<SyncHandle> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const handle = await this.handle.getFileHandle(name, { create: true });
-        return await handle.createSyncAccessHandle();
+        const opened = await answered(this.#openOnce(name));
+        if (opened !== null) return opened;
+        console.warn(`${this.#at(name)}: the browser did not say whether the file could be opened; asked again`);
+        if (attempt === OPEN_ATTEMPTS) throw new DOMException("no answer", "NoModificationAllowedError");
       } catch (error) {
         // A tab that is being closed gives its files back a moment after its locks.
         if (nameOf(error) !== "NoModificationAllowedError" || attempt === OPEN_ATTEMPTS) {
@@ -320,6 +327,21 @@ export class Folder {
       }
     }
   }
+
+  async #openOnce(name: string): Promise<SyncHandle> {
+    return (await this.handle.getFileHandle(name, { create: true })).createSyncAccessHandle();
+  }
+}
+
+/** The handle, or null where none came in time; one that comes later is closed: nobody waits for it any more. */
+function answered(opening: Promise<SyncHandle>): Promise<SyncHandle | null> {
+  return new Promise((resolve, reject) => {
+    const lost = setTimeout(() => {
+      resolve(null);
+      opening.then((late) => late.close()).catch(() => undefined);
+    }, ANSWER_WITHIN);
+    opening.then(resolve, reject).finally(() => clearTimeout(lost));
+  });
 }
 
 function parseOrUndefined(text: string): unknown {
