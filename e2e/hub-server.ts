@@ -8,8 +8,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
 export interface Behaviour {
-  /** Bytes after which a file's answer is cut off, one number an answer; none: never. */
-  readonly cuts?: readonly number[];
+  /** Bytes after which a file's answer is cut off, one number an answer; null or none: never. */
+  readonly cuts?: readonly (number | null)[];
   readonly ranges?: boolean;
   /** Whether the first byte of a file's answer is changed, one a answer. */
   readonly damage?: readonly boolean[];
@@ -17,7 +17,7 @@ export interface Behaviour {
   readonly token?: string;
   /** Another answer about the repository. */
   readonly info?: object;
-  /** Holds every file's answer back after half of its bytes until it resolves. */
+  /** Holds the answers of weights back after half of their bytes until it resolves. */
   readonly gate?: Promise<unknown>;
 }
 
@@ -36,10 +36,12 @@ export interface HubServer {
 const hex = (algorithm: string, ...parts: (string | Uint8Array)[]): string =>
   parts.reduce((hash, part) => hash.update(part), createHash(algorithm)).digest("hex");
 
+const WEIGHTS = /\.(safetensors|bin)$/;
+
 /** A file as the hub's API lists it; weights are in Git LFS. */
 export function sibling(path: string, bytes: Uint8Array): object {
   const { length: size } = bytes;
-  return /\.(safetensors|bin)$/.test(path)
+  return WEIGHTS.test(path)
     ? { rfilename: path, size, blobId: "f".repeat(40), lfs: { sha256: hex("sha256", bytes), size, pointerSize: 134 } }
     : { rfilename: path, size, blobId: hex("sha1", `blob ${size}\0`, bytes) };
 }
@@ -58,7 +60,7 @@ export async function serveHub(
     likes: 1,
   };
   let sent = 0;
-  const answerFile = (bytes: Uint8Array, range: string | null, response: ServerResponse): void => {
+  const answerFile = (path: string, bytes: Uint8Array, range: string | null, response: ServerResponse): void => {
     const partial = range !== null && behaviour.ranges !== false;
     const start = partial ? Number(/^bytes=(\d+)-$/.exec(range)?.[1]) : 0;
     const part = Uint8Array.from(bytes.subarray(start));
@@ -69,8 +71,8 @@ export async function serveHub(
       "content-length": part.length,
       ...(partial ? { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {}),
     });
-    if (cut !== undefined) response.write(part.subarray(0, cut), () => response.destroy());
-    else if (behaviour.gate) {
+    if (typeof cut === "number") response.write(part.subarray(0, cut), () => response.destroy());
+    else if (behaviour.gate && WEIGHTS.test(path)) {
       response.write(part.subarray(0, part.length / 2));
       void behaviour.gate.then(() => response.end(part.subarray(part.length / 2)));
     } else response.end(part);
@@ -94,7 +96,7 @@ export async function serveHub(
     else if ([`main`, "refs/pr/1"].some((revision) => path === `/api/models/${repo}/revision/${revision}`)) {
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify(behaviour.info ?? info));
-    } else if (bytes !== undefined) answerFile(bytes, range, response);
+    } else if (bytes !== undefined) answerFile(path, bytes, range, response);
     else response.writeHead(404).end();
   };
   const server = createServer(answer);

@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type TensorHeader, writeCheckpoint } from "./safetensors";
+import { type TorchTensor, torchFile } from "./torch-file";
 
 const BASE = new URL("../public/models/nagi-base/", import.meta.url);
 const HIDDEN = 32;
@@ -39,7 +40,19 @@ function shapes(vocabulary: number): Record<string, number[]> {
   return all;
 }
 
-export function writeTinyModel(folder: string): void {
+/** The model's tensors with values, in their order. */
+function tensors(vocabulary: number): { name: string; shape: number[]; bytes: Buffer }[] {
+  const next = random();
+  return Object.entries(shapes(vocabulary)).map(([name, shape]) => {
+    const count = shape.reduce((product, length) => product * length, 1);
+    const scale = name.includes("norm") && name.endsWith("weight");
+    const values = Float32Array.from({ length: count }, () => (scale ? 1 : next()));
+    return { name, shape, bytes: Buffer.from(values.buffer) };
+  });
+}
+
+/** Config and tokenizer. @returns entries of the vocabulary */
+function writeRest(folder: string): number {
   mkdirSync(folder, { recursive: true });
   for (const name of ["tokenizer.json", "tokenizer_config.json"])
     copyFileSync(fileURLToPath(new URL(name, BASE)), `${folder}/${name}`);
@@ -52,18 +65,38 @@ export function writeTinyModel(folder: string): void {
     layer_types: undefined,
   };
   writeFileSync(`${folder}/config.json`, JSON.stringify({ ...config, ...size }));
-  const next = random();
+  return config.vocab_size;
+}
+
+export function writeTinyModel(folder: string): void {
   const header: Record<string, TensorHeader> = {};
   const parts: Buffer[] = [];
   let offset = 0;
-  for (const [name, shape] of Object.entries(shapes(config.vocab_size))) {
-    const count = shape.reduce((product, length) => product * length, 1);
-    const scale = name.includes("norm") && name.endsWith("weight");
-    const values = Float32Array.from({ length: count }, () => (scale ? 1 : next()));
-    const bytes = Buffer.from(values.buffer);
+  for (const { name, shape, bytes } of tensors(writeRest(folder))) {
     header[name] = { dtype: "F32", shape, data_offsets: [offset, offset + bytes.length] };
     parts.push(bytes);
     offset += bytes.length;
   }
   writeFileSync(`${folder}/model.safetensors`, writeCheckpoint({ header, data: Buffer.concat(parts) }));
+}
+
+/** The same model as open-calm is published: pytorch_model.bin, with the causal masks of old transformers versions in it. */
+export function writeTinyTorchModel(folder: string): void {
+  const context = 64;
+  const weights = tensors(writeRest(folder)).map((tensor): TorchTensor => ({ ...tensor, type: "FloatStorage" }));
+  const masks = Array.from({ length: LAYERS }, (_, layer): TorchTensor[] => [
+    {
+      name: `gpt_neox.layers.${layer}.attention.bias`,
+      type: "ByteStorage",
+      shape: [1, 1, context, context],
+      bytes: new Uint8Array(context * context).fill(1),
+    },
+    {
+      name: `gpt_neox.layers.${layer}.attention.masked_bias`,
+      type: "HalfStorage",
+      shape: [],
+      bytes: Uint8Array.of(0, 252),
+    },
+  ]);
+  writeFileSync(`${folder}/pytorch_model.bin`, torchFile([...weights, ...masks.flat()]));
 }
