@@ -13,6 +13,7 @@ const SCREENS = [
   "/models",
   "/workers",
   "/settings",
+  "/settings/benchmark",
   "/webgpu",
 ];
 

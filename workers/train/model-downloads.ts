@@ -34,6 +34,8 @@ export class ModelDownloads {
   /** Why one does not work any more, by id, until it is begun again. */
   readonly #errors = new Map<string, ErrorData>();
   #told = 0;
+  /** Set while a word is due: the last bytes before a pause are told as well. */
+  #due: ReturnType<typeof setTimeout> | null = null;
 
   /**
    * @param folder that of the model library
@@ -182,10 +184,13 @@ export class ModelDownloads {
   }
 
   #tell(): void {
-    const now = Date.now();
-    if (now - this.#told < TELL_EVERY) return;
-    this.#told = now;
-    this.changed("downloads");
+    if (this.#due !== null) return;
+    const wait = Math.max(0, this.#told + TELL_EVERY - Date.now());
+    this.#due = setTimeout(() => {
+      this.#due = null;
+      this.#told = Date.now();
+      this.changed("downloads");
+    }, wait);
   }
 
   async #stored(): Promise<ModelDownload[]> {

@@ -66,7 +66,7 @@ export function ModelCard({ entry, onRemove }: ModelCardProps) {
             component={Link}
             to={`/reward/new?model=${encodeURIComponent(entry.id)}`}
             variant="light"
-            size="compact-md"
+            size="compact-sm"
             aria-label={t("models.use_label", { name })}
           >
             {t("models.use")}
@@ -104,7 +104,7 @@ export function License({ credit: { license, holder, url } }: { readonly credit:
         </Anchor>
       )}
       {holder !== null && (
-        <Text component="span" inherit fw={400} display="block">
+        <Text component="span" size="sm" fw={400} display="block">
           {url === null ? (
             holder
           ) : (
