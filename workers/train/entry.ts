@@ -3,7 +3,6 @@ import { expose } from "comlink";
 import { version } from "../../package.json";
 import { installErrorTransfer } from "../../src/shared/comlink-errors";
 import { type StudioBenchOptions, studioBench } from "../engine/bench/studio.bench";
-import { describeAdapter } from "../engine/gpu/capabilities";
 import { adapterProfile, openGpu } from "../engine/gpu/request";
 import { openRoot } from "../engine/io/opfs";
 import { runStage } from "../engine/train/run-stage";
@@ -65,11 +64,9 @@ async function measure(options: StudioBenchOptions) {
 }
 
 /** What the benchmark says of the adapter that a run would get: another one's figures say nothing. */
-async function measured() {
+async function measured(adapter: string) {
   const result = await readBenchmark();
-  if (result === null) return null;
-  const { info } = await adapterProfile(navigator.gpu);
-  if (describeAdapter(info) !== result.adapter) return null;
+  if (result?.adapter !== adapter) return null;
   return { flops: result.dispatchFlops, milliseconds: result.stepMs, at: result.measuredAt };
 }
 

@@ -61,9 +61,22 @@ function Result({ result, onApply }: ResultProps) {
         <ProblemText key={`${problem.kind} ${problem.what}`} problem={problem} />
       ))}
       {offers.length > 0 && <Offers offers={offers} onApply={onApply} />}
-      <FactList result={result} />
+      {result.step !== null && (
+        <div>
+          <Text size="sm" c="dimmed">
+            {t("preflight.step")}
+          </Text>
+          <Text size="sm" component="div">
+            <StepTime step={result.step} />
+          </Text>
+        </div>
+      )}
       <details className="ng-more">
-        <summary>{t("preflight.buffers", { count: result.buffers.length })}</summary>
+        <summary>{t("preflight.more")}</summary>
+        <FactList result={result} />
+        <Text size="sm" c="dimmed" mt="sm">
+          {t("preflight.buffers", { count: result.buffers.length })}
+        </Text>
         <Buffers result={result} />
       </details>
     </Stack>
@@ -154,7 +167,6 @@ function FactList({ result }: { readonly result: StagePreflight }) {
         ]),
     { label: t("preflight.output"), value: formatBytes(output_bytes) },
     ...(storage_free === null ? [] : [{ label: t("preflight.free"), value: formatBytes(storage_free) }]),
-    ...(result.step === null ? [] : [{ label: t("preflight.step"), value: <StepTime step={result.step} /> }]),
   ];
   return <Facts facts={facts} />;
 }
