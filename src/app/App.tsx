@@ -21,6 +21,7 @@ import { ArtefactPage } from "../ui/results/ArtefactPage";
 import { RewardPage } from "../ui/reward/RewardPage";
 import { RunPage } from "../ui/run/RunPage";
 import { RunsPage } from "../ui/runs/RunsPage";
+import { BenchmarkPage } from "../ui/settings/BenchmarkPage";
 import { SettingsPage } from "../ui/settings/SettingsPage";
 import { SupportPage } from "../ui/support/SupportPage";
 import { WorkersPage } from "../ui/workers/WorkersPage";
@@ -50,6 +51,7 @@ const router = createHashRouter([
       { path: "/models", element: <ModelsPage /> },
       { path: "/workers", element: <WorkersPage /> },
       { path: "/settings", element: <SettingsPage /> },
+      { path: "/settings/benchmark", element: <BenchmarkPage /> },
       { path: "/webgpu", element: <SupportPage /> },
     ],
   },

@@ -69,9 +69,14 @@ export function SettingsPage() {
       </Section>
       <Section title={t("settings.gpu")}>
         <Text size="sm">{adapter === null ? t("support.banner") : adapterName(adapter)}</Text>
-        <Anchor component={Link} to="/webgpu" size="sm">
-          {t("settings.gpu_more")}
-        </Anchor>
+        <Group gap="lg" mt={4}>
+          <Anchor component={Link} to="/webgpu" size="sm">
+            {t("settings.gpu_more")}
+          </Anchor>
+          <Anchor component={Link} to="/settings/benchmark" size="sm">
+            {t("settings.benchmark")}
+          </Anchor>
+        </Group>
       </Section>
       <Section title={t("settings.about")}>
         <Stack gap="md">
