@@ -62,7 +62,7 @@ async function python() {
 
 async function e2e() {
   const report = reportPath("e2e.json");
-  const args = ["test", "--config", join("e2e", "playwright.config.ts"), "--reporter=line,json"];
+  const args = ["test", "--config", join("e2e", "playwright.config.ts"), "--reporter=list,json"];
   const { code } = await run(process.execPath, [bin("@playwright/test/cli.js"), ...args], {
     env: {
       PLAYWRIGHT_JSON_OUTPUT_NAME: report,

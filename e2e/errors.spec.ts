@@ -167,7 +167,7 @@ test.describe("models", () => {
         const content = name in replaced ? replaced[name] : read(name);
         if (content) writeFileSync(join(model, name), content);
       }
-      await open(page, "/data");
+      await open(page, "/models");
       await page.locator("input[webkitdirectory]").setInputFiles(model);
       const alert = page.getByRole("alert");
       await expect(alert).toContainText(t(`errors.${code}.title`));
@@ -178,7 +178,7 @@ test.describe("models", () => {
     });
 
   test("says so when the browser's storage is full", async ({ page, baseURL }) => {
-    await open(page, "/data");
+    await open(page, "/models");
     const session = await page.context().newCDPSession(page);
     const origin = new URL(baseURL ?? "").origin;
     await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1_000_000 });

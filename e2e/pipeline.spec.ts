@@ -56,8 +56,9 @@ async function importTinyModel(page: Page): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "nagi-tiny-"));
   try {
     writeTinyModel(join(folder, "tiny"));
+    await open(page, "/models");
     await page.locator("input[webkitdirectory]").setInputFiles(join(folder, "tiny"));
-    await expect(page.getByRole("button", { name: /^tiny/ })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "tiny", exact: true })).toBeVisible();
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
