@@ -42,6 +42,8 @@ export const alignUp = (bytes: number): number => Math.ceil(bytes / ALIGN) * ALI
 export function layOut(blocks: readonly Block[], capacities: readonly number[] = [], bankLimit = Infinity): Layout {
   const banks: number[] = capacities.map(() => 0);
   const placed: (Placement | undefined)[] = blocks.map(() => undefined);
+  /** What each bank holds so far. */
+  const tenants: Tenant[][] = capacities.map(() => []);
   const order = blocks.map((_, index) => index);
   order.sort((a, b) => size(blocks, b) - size(blocks, a) || a - b);
   for (const index of order) {
@@ -50,7 +52,7 @@ export function layOut(blocks: readonly Block[], capacities: readonly number[] =
       throw new Error(`"${block.label}" needs ${block.bytes} bytes, a buffer has ${bankLimit}`);
     let best: (Placement & { growth: number }) | undefined;
     for (let bank = 0; bank <= banks.length; bank++) {
-      const offset = findOffset(blocks, placed, index, bank);
+      const offset = findOffset(block, tenants[bank] ?? []);
       if (offset === undefined || offset + block.bytes > bankLimit) continue;
       const end = alignUp(offset + block.bytes);
       const growth = Math.max(0, end - Math.max(banks[bank] ?? 0, capacities[bank] ?? 0));
@@ -58,6 +60,10 @@ export function layOut(blocks: readonly Block[], capacities: readonly number[] =
     }
     if (!best) throw new Error(`no place for "${block.label}"`);
     placed[index] = { bank: best.bank, offset: best.offset };
+    const tenant = { index, block, start: best.offset, end: best.offset + alignUp(block.bytes) };
+    const others = tenants[best.bank];
+    if (others) others.push(tenant);
+    else tenants[best.bank] = [tenant];
     banks[best.bank] = Math.max(banks[best.bank] ?? 0, alignUp(best.offset + block.bytes));
   }
   return { placements: blocks.map((_, index) => at(placed, index)), banks };
@@ -80,25 +86,22 @@ export function fitsInto(blocks: readonly Block[], known: readonly Block[]): boo
   );
 }
 
+/** A block that has its place in a bank. */
+interface Tenant {
+  readonly index: number;
+  readonly block: Block;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** The lowest offset in the bank that is free during the whole life of the block; undefined if the bank is forbidden. */
-function findOffset(
-  blocks: readonly Block[],
-  placed: readonly (Placement | undefined)[],
-  index: number,
-  bank: number,
-): number | undefined {
-  const block = at(blocks, index);
-  const taken: [start: number, end: number][] = [];
-  for (const [other, place] of placed.entries()) {
-    if (!place || place.bank !== bank) continue;
-    if (block.apart.has(other)) return undefined;
-    const { first, last, bytes } = at(blocks, other);
-    if (first <= block.last && block.first <= last) taken.push([place.offset, place.offset + alignUp(bytes)]);
-  }
-  taken.sort((a, b) => a[0] - b[0]);
+function findOffset({ apart, first, last, bytes }: Block, tenants: readonly Tenant[]): number | undefined {
+  if (apart.size > 0 && tenants.some(({ index }) => apart.has(index))) return undefined;
+  const taken = tenants.filter(({ block }) => block.first <= last && first <= block.last);
+  taken.sort((a, b) => a.start - b.start);
   let offset = 0;
-  for (const [start, end] of taken) {
-    if (start - offset >= block.bytes) break;
+  for (const { start, end } of taken) {
+    if (start - offset >= bytes) break;
     offset = Math.max(offset, end);
   }
   return offset;
