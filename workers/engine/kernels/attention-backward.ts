@@ -25,4 +25,5 @@ export const attentionBackward = defineVectorKernel({
   overrides: { LANES: 32, GRADIENT: 0, ACCUMULATE: 0 },
   workgroups: ({ R = 0, heads = 0 }, _, { LANES = 1 }) => [Math.ceil(R / LANES), heads, 1],
   work: ({ R = 0, heads = 0, head_dim = 0 }) => 6 * R * heads * head_dim * Math.min(R, TYPICAL_OTHERS),
+  worstWork: ({ R = 0, heads = 0, head_dim = 0 }) => 3 * R * R * heads * head_dim,
 });

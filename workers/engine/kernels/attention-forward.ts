@@ -13,4 +13,6 @@ export const attentionForward = defineVectorKernel({
   overrides: { LANES: 32 },
   workgroups: ({ R = 0, heads = 0 }, _, { LANES = 1 }) => [Math.ceil(R / LANES), heads, 1],
   work: ({ R = 0, heads = 0, head_dim = 0 }) => 4 * R * heads * head_dim * Math.min(R, TYPICAL_KEYS),
+  // One text as long as the stream: half of all pairs.
+  worstWork: ({ R = 0, heads = 0, head_dim = 0 }) => 2 * R * R * heads * head_dim,
 });

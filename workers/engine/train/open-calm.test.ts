@@ -53,6 +53,17 @@ describe("open-calm-small within the default limits, 8 x 128 tokens", () => {
     for (const one of step) expect(dispatchSeconds(one, INTEGRATED_GPU)).toBeLessThan(0.05);
   });
 
+  it("reckons with one text as long as the stream", async () => {
+    const { step } = await plan({ ...language, ...layers, max_texts: 1, max_tokens: 2047 });
+    const attending = step.filter(({ flops, worstFlops }) => worstFlops > flops);
+    // Forward, again in all layers but the last, and backward: half of all pairs of tokens, two products each at least.
+    const forwards = 2 * config.num_hidden_layers - 1;
+    const pairs = 2048 ** 2 / 2;
+    const work = attending.reduce((sum, { worstFlops }) => sum + worstFlops, 0);
+    expect(work).toBeGreaterThanOrEqual((forwards + 2 * config.num_hidden_layers) * 4 * pairs * config.hidden_size);
+    for (const one of splitSubmits(step, false)) expect(totalSeconds(one, INTEGRATED_GPU)).toBeLessThanOrEqual(0.5);
+  });
+
   it("keeps half precision only where nothing is trained", async () => {
     const f32 = await plan({ ...language, lora: DEFAULT_LORA, frozen_dtype: "f32" });
     const f16 = await plan({ ...language, lora: DEFAULT_LORA });
