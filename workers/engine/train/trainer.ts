@@ -52,7 +52,7 @@ export interface TrainerOptions {
   readonly frozen?: boolean;
   /**
    * Keeps only the input of each layer and computes the layer again when the backward pass gets there (transformers'
-   * gradient_checkpointing): less memory, about a third more time, the same numbers. Default false.
+   * gradient_checkpointing): less memory, a tenth to a fifth more time, the same numbers. Default false.
    */
   readonly gradient_checkpointing?: boolean;
   /** With `frozen`: the passes that are asked for give logits. */
