@@ -44,8 +44,14 @@ describe("reportHtml", () => {
     seconds: 3,
     tokensPerSecond: 1,
   };
+  const base = {
+    name: "cyberagent/open-calm-small",
+    license: "cc-by-sa-4.0",
+    holder: "CyberAgent, Inc.",
+    url: "https://huggingface.co/cyberagent/open-calm-small",
+  };
   const page = reportHtml({
-    report: { version: "1", adapter: "a", config: { ...DEFAULT_RUN, name: "a & b" }, stages: [stage] },
+    report: { version: "1", adapter: "a", base, config: { ...DEFAULT_RUN, name: "a & b" }, stages: [stage] },
     events: new Map([["reward", [log(1, 3), log(2, 2)]]]),
     rows,
   });
@@ -54,6 +60,10 @@ describe("reportHtml", () => {
     expect(page).not.toMatch(/\b(src|href)=|@import|url\(|fetch\(/);
     expect(page).toContain("<svg");
   });
+  it("names the base model, its authors and its licence", () => {
+    expect(page).toContain("cyberagent/open-calm-small (CyberAgent, Inc.), CC BY-SA 4.0");
+  });
+
   it("lets no text become markup", () => {
     expect(page).not.toContain("<script>alert");
     expect(page).toContain("&lt;/td&gt;&lt;script&gt;");
@@ -78,7 +88,7 @@ describe("reportHtml", () => {
     };
     const evaluate = { ...stage, stage: "evaluate", id: "evaluate", metrics };
     const long = reportHtml({
-      report: { version: "1", adapter: "a", config: DEFAULT_RUN, stages: [stage, evaluate] },
+      report: { version: "1", adapter: "a", base, config: DEFAULT_RUN, stages: [stage, evaluate] },
       events: new Map(),
       rows: Array.from({ length: 12 }, () => rows[0]).flatMap((row) => row ?? []),
     });

@@ -2,6 +2,7 @@
  * report.html: one file with everything in it, that opens without a server. Japanese and English stand side by side in
  * it, one of them shown; colours follow the reader's light or dark. Pure: figures in, text out.
  */
+import { creditLine } from "../../src/shared/credit";
 import type { RunEvent } from "../../src/shared/protocol/events";
 import { type ChartLine, escapeHtml, lineChart } from "./charts";
 import { type RunReport, type TextRow, withIntervals } from "./report";
@@ -148,7 +149,9 @@ document.getElementById("language").addEventListener("click",()=>show(root.lang=
 
 /** The whole page. */
 export function reportHtml({ report, events, rows }: HtmlInput): string {
-  const { config, stages, adapter, version } = report;
+  const { config, stages, adapter, version, base } = report;
+  const { url } = base;
+  const origin = `${creditLine(base)}${url === null ? "" : ` (${url})`}`;
   const seconds = stages.reduce((sum, stage) => sum + stage.seconds, 0);
   const sections = stages.map(({ id, stage, metrics, seconds: own }) => {
     const charts = stageCharts(events.get(id) ?? []).map(({ svg }) => svg);
@@ -159,7 +162,7 @@ export function reportHtml({ report, events, rows }: HtmlInput): string {
   return `<!doctype html>
 <html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <title>${escapeHtml(config.name)} – Nagi</title><style>${STYLE}</style></head>
-<body><header><div><h1>${escapeHtml(config.name)}</h1><p class="soft">${both("シード", "Seed")} ${config.seed} · ${escapeHtml(adapter)} · Nagi ${escapeHtml(version)} · ${seconds.toFixed(0)} s</p></div><button id="language">日本語 / English</button></header>
+<body><header><div><h1>${escapeHtml(config.name)}</h1><p class="soft">${both("シード", "Seed")} ${config.seed} · ${escapeHtml(adapter)} · Nagi ${escapeHtml(version)} · ${seconds.toFixed(0)} s</p><p class="soft">${both("もとのモデル", "Base model")}: ${escapeHtml(origin)}</p></div><button id="language">日本語 / English</button></header>
 ${answer(stages)}${rows.length > 0 ? `<section>${texts(rows)}</section>` : ""}${sections.join("")}${settings}
 <script>${SCRIPT}</script></body></html>
 `;

@@ -25,8 +25,13 @@ const stage = {
 describe("reports", () => {
   it("join the ends of intervals", () => {
     expect(withIntervals(stage.metrics)).toEqual({ prompts: 2, x_ci95: [-0.5, 1.25], kl_nats: null });
-    const report = JSON.parse(reportJson({ version: "1", adapter: "a", config: DEFAULT_RUN, stages: [stage] }));
-    expect(report).toMatchObject({ seed: 0, stages: [{ stage: "evaluate", metrics: { x_ci95: [-0.5, 1.25] } }] });
+    const base = { name: "b", license: "mit", holder: null, url: null };
+    const report = JSON.parse(reportJson({ version: "1", adapter: "a", base, config: DEFAULT_RUN, stages: [stage] }));
+    expect(report).toMatchObject({
+      base_model: base,
+      seed: 0,
+      stages: [{ stage: "evaluate", metrics: { x_ci95: [-0.5, 1.25] } }],
+    });
   });
 
   it("list figures", () => {

@@ -1,4 +1,5 @@
 /** What a finished run says: report.json, the stages' figures and the table of texts. Pure: figures in, text out. */
+import type { ModelCredit } from "../../src/shared/credit";
 import type { Generation } from "../../src/shared/protocol/artefact";
 import type { RunConfig } from "../../src/shared/protocol/config";
 import type { Metrics } from "../../src/shared/protocol/events";
@@ -33,14 +34,16 @@ export function withIntervals(metrics: Metrics): Record<string, Reported> {
 export interface RunReport {
   readonly version: string;
   readonly adapter: string;
+  /** The model that all of it is built on. */
+  readonly base: ModelCredit;
   readonly config: RunConfig;
   readonly stages: readonly StageReport[];
 }
 
 /** The text of report.json. */
-export function reportJson({ version, adapter, config, stages }: RunReport): string {
+export function reportJson({ version, adapter, base, config, stages }: RunReport): string {
   const listed = stages.map((stage) => ({ ...stage, metrics: withIntervals(stage.metrics) }));
-  return `${JSON.stringify({ version, adapter, seed: config.seed, config, stages: listed }, null, 2)}\n`;
+  return `${JSON.stringify({ version, adapter, base_model: base, seed: config.seed, config, stages: listed }, null, 2)}\n`;
 }
 
 const figure = (value: number | null): string =>

@@ -7,10 +7,12 @@ import { NagiError } from "../../src/shared/errors";
 import { dataOf, pairsOf, type RunConfig } from "../../src/shared/protocol/config";
 import { parseRunConfig } from "../../src/shared/protocol/config-file";
 import { type DawnAdapter, openDawn } from "../engine/gpu/dawn";
+import { readCredit } from "../engine/io/model-card";
 import type { Control, StageOutcome } from "../engine/train/stage";
 import { CheckpointFolder, writeWhole } from "./folder";
 import { generationsOf, htmlReport } from "./outcome";
 import { type PipelineOutcome, runPipeline, stageFolder } from "./pipeline";
+import { preflightRun } from "./preflight";
 import { figuresMarkdown, reportJson, textRows, textsMarkdown } from "./report";
 import { isMissing, modelSource, readDataFile, reasonOf } from "./sources";
 
@@ -87,6 +89,8 @@ export async function runCommand(options: RunOptions): Promise<number> {
     say(`${out} holds an earlier run, which this one replaces (--resume continues it)`);
   const gpu = await openDawn(options.adapter);
   try {
+    // What goes on has been asked before, and has its checkpoints on the disk.
+    if (!resume && from === null) await preflightRun(config, out, gpu, say);
     const outcome = await runPipeline({ config, out, gpu, resume, from, control, say });
     if (outcome.ended !== null) return notFinished(outcome.ended.outcome, out, say);
     await report(options, config, out, { outcome, adapter: gpu.adapterName });
@@ -120,7 +124,8 @@ async function report(
   { outcome, adapter }: { readonly outcome: PipelineOutcome; readonly adapter: string },
 ): Promise<void> {
   const { results } = outcome;
-  const facts = { version, adapter, config, stages: results.map((result) => result.report) };
+  const base = await readCredit(modelSource(config.model.model_name_or_path));
+  const facts = { version, adapter, base, config, stages: results.map((result) => result.report) };
   await writeWhole(join(out, "report.json"), reportJson(facts));
   const seconds = results.reduce((sum, result) => sum + result.report.seconds, 0).toFixed(0);
   const [only] = results;
