@@ -28,7 +28,10 @@ function Shapes({ result }: { readonly result: BenchmarkResult }) {
       title={t("benchmark.products")}
       help={t("benchmark.products_help", { peak: figure(result.matmulPeakGflops, language) })}
     >
-      <Table.ScrollContainer minWidth={560} tabIndex={0}>
+      <Table.ScrollContainer
+        minWidth={560}
+        scrollAreaProps={{ viewportProps: { tabIndex: 0, role: "region", "aria-label": t("benchmark.products") } }}
+      >
         <Table aria-label={t("benchmark.products")}>
           <Table.Thead>
             <Table.Tr>
