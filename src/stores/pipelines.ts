@@ -50,7 +50,14 @@ export const usePipelines = create<PipelinesState>()((set) => {
     pipelines: inTurn(refreshAll),
     artefacts: inTurn(() => useArtefacts.getState().load()),
     workers: inTurn(() => useWorkers.getState().load()),
-    models: inTurn(() => useModels.getState().load()),
+    models: inTurn(async () => {
+      await useModels.getState().load();
+      // Models are what takes most room; what cannot be measured is shown as unknown.
+      await useRuns
+        .getState()
+        .refreshStorage()
+        .catch(() => undefined);
+    }),
     downloads: inTurn(() => useDownloads.getState().load()),
   };
 

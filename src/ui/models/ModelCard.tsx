@@ -1,15 +1,15 @@
 /** One model: what it is, whose it is, where it came from, and what can be done with it. */
-import { ActionIcon, Anchor, Badge, Button, Group, Stack, Text, Title, Tooltip } from "@mantine/core";
+import { ActionIcon, Badge, Button, Group, Stack, Title, Tooltip } from "@mantine/core";
 import { IconTrash } from "@tabler/icons-react";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { licenseName, licenseUrl, type ModelCredit } from "../../shared/credit";
 import type { ModelEntry } from "../../shared/protocol/library";
 import { useModels } from "../../stores/models";
 import { formatBytes, formatParameters } from "../common/format";
 import { type Fact, Facts } from "../common/Page";
 import { useFormat } from "../common/use-format";
+import { License } from "./License";
 import { ModelView } from "./ModelView";
 
 export interface ModelCardProps {
@@ -86,34 +86,5 @@ export function ModelCard({ entry, onRemove }: ModelCardProps) {
         <ModelView reference={entry.reference} />
       </details>
     </Stack>
-  );
-}
-
-/** Licence and whom to name, with links to its text and to the model's page. */
-export function License({ credit: { license, holder, url } }: { readonly credit: ModelCredit }) {
-  const { t } = useTranslation();
-  const text = license === null ? null : licenseUrl(license);
-  const name = license === null ? t("models.license_unknown") : licenseName(license);
-  return (
-    <>
-      {text === null ? (
-        name
-      ) : (
-        <Anchor href={text} target="_blank" rel="noreferrer" inherit underline="always">
-          {name}
-        </Anchor>
-      )}
-      {holder !== null && (
-        <Text component="span" size="sm" fw={400} display="block">
-          {url === null ? (
-            holder
-          ) : (
-            <Anchor href={url} target="_blank" rel="noreferrer" inherit underline="always">
-              {holder}
-            </Anchor>
-          )}
-        </Text>
-      )}
-    </>
   );
 }

@@ -3,6 +3,7 @@ import { Anchor, Code, Loader, Text } from "@mantine/core";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { licenseName } from "../../shared/credit";
 import type { LineageNode } from "../../shared/protocol/pipeline";
 import { useArtefacts } from "../../stores/artefacts";
 import { useDatasets } from "../../stores/datasets";
@@ -117,11 +118,20 @@ function Reference({ id }: { readonly id: string }) {
         <span>{t("lineage.gone")}</span>
       </>
     );
-  const data = datasetLabel(id, datasets, (split) => t(`dataset.split_${split}`));
-  const known = models.some((model) => model.reference === id);
+  const model = models.find(({ reference }) => reference === id);
+  if (model === undefined)
+    return (
+      <Anchor component={Link} to="/data" size="sm">
+        {datasetLabel(id, datasets, (split) => t(`dataset.split_${split}`))}
+      </Anchor>
+    );
   return (
-    <Anchor component={Link} to="/data" size="sm">
-      {known ? modelLabel(id, models) : data}
-    </Anchor>
+    <>
+      <Anchor component={Link} to="/models" size="sm">
+        {modelLabel(id, models)}
+      </Anchor>
+      {model.credit.license !== null && <span>{licenseName(model.credit.license)}</span>}
+      {model.credit.holder !== null && <span>{model.credit.holder}</span>}
+    </>
   );
 }

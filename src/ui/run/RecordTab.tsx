@@ -15,6 +15,7 @@ import { type Fact, Facts, Section } from "../common/Page";
 import { useAction } from "../common/use-action";
 import { useFormat } from "../common/use-format";
 import { datasetLabel, modelLabel } from "../data/references";
+import { License } from "../models/License";
 import { ProcessLog } from "../workers/ProcessLog";
 
 export function RecordTab({ runId }: { readonly runId: string }) {
@@ -46,6 +47,8 @@ export function RecordTab({ runId }: { readonly runId: string }) {
     },
     { label: t("record.data"), value: data },
   ];
+  const credit = models.find(({ reference }) => reference === config.model.model_name_or_path)?.credit;
+  if (credit !== undefined) facts.push({ label: t("record.license"), value: <License credit={credit} /> });
   if (prepared !== null)
     facts.push(
       {
