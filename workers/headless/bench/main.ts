@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { toErrorData } from "../../../src/shared/errors";
 import { EXIT } from "../run";
 import { markdown } from "./report";
+import { rooflineMarkdown } from "./roofline";
 import { CASES, PARTS, type Part, PEERS, type Peer, runBench } from "./run";
 
 const USAGE = `usage: npm run --silent bench -- [options]
@@ -20,6 +21,8 @@ medians of interleaved runs. Measure on a machine that does nothing else; it tak
   --peers NAMES    of ${PEERS.join(",")}, or none
   --rounds N       measurements each (default 5)
   --adapter NAME   lavapipe or swiftshader (default: NAGI_ADAPTER, else what is installed)
+  --roofline       measures nothing: prints FLOPs, bytes and least times of open-calm-small's training steps
+  --config FILE    another model's config.json for --roofline
 
 NAGI_PYTHON names a Python with torch and transformers, for PyTorch's step on the CPU beside them.
 `;
@@ -48,11 +51,17 @@ async function main(args: readonly string[]): Promise<number> {
       peers: { type: "string" },
       rounds: { type: "string", default: "5" },
       adapter: { type: "string" },
+      roofline: { type: "boolean" },
+      config: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
   if (values.help) {
     process.stdout.write(USAGE);
+    return EXIT.ok;
+  }
+  if (values.roofline) {
+    process.stdout.write(await rooflineMarkdown(values.config));
     return EXIT.ok;
   }
   const rounds = Number(values.rounds);

@@ -61,7 +61,8 @@ export interface BenchReport {
 }
 
 type Cell = string | number;
-const table = (head: readonly string[], rows: readonly (readonly Cell[])[]): string =>
+/** A Markdown table. */
+export const table = (head: readonly string[], rows: readonly (readonly Cell[])[]): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
 
 const fixed = (value: number | null | undefined, digits: number): string =>
