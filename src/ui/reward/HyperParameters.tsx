@@ -1,5 +1,5 @@
 /** The settings of training: a few in sight, the rest one click away; each with one line on what it does. */
-import { Button, Collapse, Select, SimpleGrid, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Collapse, Select, SimpleGrid, Stack, Switch, Text, TextInput } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { IconChevronDown, IconChevronUp } from "@tabler/icons-react";
 import { useId } from "react";
@@ -77,6 +77,14 @@ export function HyperParameters({ draft, change, problems }: HyperParametersProp
             }}
           />
           {ADVANCED_FIELDS.map(field)}
+          <Switch
+            label={t("fields.gradient_checkpointing.label")}
+            description={t("fields.gradient_checkpointing.help")}
+            checked={draft.kept.gradient_checkpointing}
+            onChange={({ currentTarget: { checked } }) =>
+              change({ kept: { ...draft.kept, gradient_checkpointing: checked } })
+            }
+          />
         </SimpleGrid>
       </Collapse>
     </Stack>

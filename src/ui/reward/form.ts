@@ -42,7 +42,7 @@ export interface Draft {
   readonly objective: RewardStageConfig["objective"];
   readonly lr_scheduler_type: RewardStageConfig["lr_scheduler_type"];
   readonly numbers: Readonly<Record<NumberField, string>>;
-  /** The stage as it came: what the form has no field for is kept. */
+  /** The stage as it came: what has no field of its own above is kept, or changed in place. */
   readonly kept: RewardStageConfig;
 }
 
