@@ -13,6 +13,7 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 
 from ..errors import NagiError
+from .credit import write_credit
 from .events import Metrics, plain
 from .job import Job, replaced_folder, write_json
 from .models import REWARD_FACTS
@@ -27,6 +28,7 @@ def finish_output(job: Job, kind: str, write: Any, metrics: Metrics) -> None:
     if state.is_main_process:
         with replaced_folder(job.folder / "output") as folder:
             write(folder)
+            write_credit(job, kind, folder)
         write_json(job.folder / "output.json", {"kind": kind, "metrics": plain(metrics)})
     state.wait_for_everyone()
 
