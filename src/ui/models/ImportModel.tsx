@@ -17,7 +17,8 @@ export function ImportModel({ onImported }: { readonly onImported?: (entry: Mode
     if (files === null || files.length === 0) return;
     const chosen = [...files];
     void run(async () => {
-      onImported?.(await importFiles("", chosen));
+      const entry = await importFiles("", chosen);
+      onImported?.(entry);
     });
   };
   return (
