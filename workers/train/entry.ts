@@ -28,6 +28,7 @@ import type { StageWork } from "./session";
 import { StudioShelf } from "./shelf";
 import { Sources } from "./sources";
 import { Studio, type StudioParts } from "./studio";
+import { tune } from "./tuning";
 
 async function estimate(): Promise<{ usage: number | null; quota: number | null }> {
   const { usage, quota } = await navigator.storage.estimate();
@@ -48,6 +49,7 @@ function deviceMemory(): number | undefined {
 async function train(work: StageWork) {
   const gpu = await openGpu(navigator.gpu);
   try {
+    await tune(gpu);
     return await runStage({ ...work, gpu });
   } finally {
     gpu.destroy();
@@ -57,6 +59,7 @@ async function train(work: StageWork) {
 async function measure(options: StudioBenchOptions) {
   const gpu = await openGpu(navigator.gpu);
   try {
+    await tune(gpu);
     return await studioBench(gpu, options);
   } finally {
     gpu.destroy();

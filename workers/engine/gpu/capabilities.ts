@@ -16,6 +16,8 @@ export interface Capabilities {
   readonly maxComputeWorkgroupStorageSize: number;
   /** A software adapter (lavapipe, SwiftShader): prefers kernels without workgroup memory. */
   readonly cpu: boolean;
+  /** Matrix products that were measured on the adapter: choose-matmul.ts. */
+  readonly tuned?: Readonly<Record<string, string>>;
 }
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|warp|basic render/i;

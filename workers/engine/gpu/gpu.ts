@@ -58,7 +58,7 @@ function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[])
 }
 
 export class Gpu {
-  readonly capabilities: Capabilities;
+  private current: Capabilities;
   /** The adapter in one line, for run records. */
   readonly adapterName: string;
   readonly limits: EngineLimits;
@@ -86,7 +86,7 @@ export class Gpu {
     const capabilities = capabilitiesOf(device, info);
     const { largestBinding = Infinity } = options;
     const maxStorageBufferBindingSize = Math.min(capabilities.maxStorageBufferBindingSize, largestBinding);
-    this.capabilities = { ...capabilities, maxStorageBufferBindingSize };
+    this.current = { ...capabilities, maxStorageBufferBindingSize };
     this.adapterName = describeAdapter(info);
     this.limits = device.limits;
     const profile = profileOf(device.limits, device.features, info);
@@ -126,6 +126,15 @@ export class Gpu {
   /** Wraps a device. `info` is its adapter's info. */
   static fromDevice(device: EngineDevice, info: AdapterFacts, options: GpuOptions = {}): Gpu {
     return new Gpu(device, info, options);
+  }
+
+  get capabilities(): Capabilities {
+    return this.current;
+  }
+
+  /** Takes measured choices of kernels, by `matmulKey`: before plans are compiled. */
+  setTuned(tuned: Readonly<Record<string, string>>): void {
+    this.current = { ...this.current, tuned };
   }
 
   /** A copy of the counters. */

@@ -1,10 +1,5 @@
-// Causal attention over a flat stream of texts, online softmax: y = softmax(scale * q · kᵀ) · v, lse = log of the sum of
-// exp. One lane a query and head; the lanes of a workgroup are neighbouring queries and walk the same keys, KEYS at a
-// time, from the first text's start to the last query: the work is bounded by the texts' lengths, and k and v are read at
-// uniform addresses. segment_start never decreases along the stream. head_dim is at most 128; the loops over it stay rolled
-// (software adapters take half a minute to compile them unrolled).
-override LANES: u32 = 32u;
-struct Params { R: u32, heads: u32, head_dim: u32, scale: f32 }
+// y = softmax(scale * q · kᵀ) · v with online softmax, lse = log of the sum of exp. Own rows are queries, others keys;
+// "pair" names v among the others. See attention.wgsl.
 @group(0) @binding(0) var<storage, read> q: array<E>;
 @group(0) @binding(1) var<storage, read> k: array<E>;
 @group(0) @binding(2) var<storage, read> v: array<E>;
@@ -13,67 +8,97 @@ struct Params { R: u32, heads: u32, head_dim: u32, scale: f32 }
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-const MOST = 128u / WIDTH;
-const KEYS = 4u;
-/// Below every score. Not infinity: WGSL lets compilers assume there is none.
-const LOWEST = -3.0e38;
+fn own_load(pair: bool, i: u32) -> vec4f {
+  return vec4f(q[i]);
+}
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let steps = params.head_dim / WIDTH;
-  let stride = params.heads * steps;
-  let head = group.y * steps;
-  let first = group.x * LANES;
-  let last = min(first + LANES, params.R) - 1u;
-  let t = min(first + lane, last);
-  let start = u32(segment_start[t]);
-  let mine = t * stride + head;
-
-  var sum: array<E, MOST>;
-  var peak = LOWEST;
-  var weight = 0.0;
-
-  for (var j = u32(segment_start[first]); j <= last; j += KEYS) {
-    // Keys past the last are read as the last and weigh nothing.
-    var key: array<u32, KEYS>;
-    var p: array<f32, KEYS>;
-    for (var e = 0u; e < KEYS; e++) {
-      key[e] = min(j + e, last) * stride + head;
-      p[e] = 0.0;
-    }
-    for (var d = 0u; d < steps; d++) {
-      let x = q[mine + d];
-      for (var e = 0u; e < KEYS; e++) {
-        p[e] += total(x * k[key[e] + d]);
-      }
-    }
-    var next = peak;
-    for (var e = 0u; e < KEYS; e++) {
-      if (j + e >= start && j + e <= t) {
-        p[e] *= params.scale;
-        next = max(next, p[e]);
-      }
-    }
-    let fade = exp(peak - next);
-    peak = next;
-    weight *= fade;
-    for (var e = 0u; e < KEYS; e++) {
-      p[e] = select(0.0, exp(p[e] - peak), j + e >= start && j + e <= t);
-      weight += p[e];
-    }
-    for (var d = 0u; d < steps; d++) {
-      var s = sum[d] * fade;
-      for (var e = 0u; e < KEYS; e++) {
-        s = fma(E(p[e]), v[key[e] + d], s);
-      }
-      sum[d] = s;
-    }
+fn other_load(pair: bool, i: u32) -> vec4f {
+  if (pair) {
+    return vec4f(v[i]);
   }
+  return vec4f(k[i]);
+}
 
-  if (first + lane < params.R) {
-    for (var d = 0u; d < steps; d++) {
-      y[mine + d] = sum[d] / weight;
+fn put(into: u32, i: u32, value: E) {
+  y[i] = value;
+}
+
+/// Online softmax of a quad of rows; `weight` is the thread's own part of the sum.
+struct Online {
+  peak: vec4f,
+  weight: vec4f,
+  fade: vec4f,
+  p: mat4x4f,
+}
+
+fn visible(s: vec4f, key: vec4u, start: u32, query: u32) -> vec4f {
+  return select(vec4f(LOWEST), s * params.scale, (key >= vec4u(start)) & (key <= vec4u(query)));
+}
+
+fn online(t: Thread, before: Online, s: mat4x4f, key: vec4u, row: u32, start: vec4u) -> Online {
+  let seen = mat4x4f(
+    visible(s[0], key, start.x, row),
+    visible(s[1], key, start.y, row + 1u),
+    visible(s[2], key, start.z, row + 2u),
+    visible(s[3], key, start.w, row + 3u),
+  );
+  let columns = transpose(seen);
+  let peak = max(before.peak, row_max(t, max(max(columns[0], columns[1]), max(columns[2], columns[3]))));
+  // A row that has seen nothing so far has the lowest peak: nothing of it weighs anything.
+  let p = mat4x4f(
+    select(vec4f(), exp(seen[0] - peak.x), seen[0] > vec4f(LOWEST)),
+    select(vec4f(), exp(seen[1] - peak.y), seen[1] > vec4f(LOWEST)),
+    select(vec4f(), exp(seen[2] - peak.z), seen[2] > vec4f(LOWEST)),
+    select(vec4f(), exp(seen[3] - peak.w), seen[3] > vec4f(LOWEST)),
+  );
+  let fade = exp(before.peak - peak);
+  return Online(peak, before.weight * fade + row_totals(p), fade, p);
+}
+
+fn row_facts(t: Thread, row: u32) -> vec4f {
+  return vec4f(f32(segment_start[row]), 0.0, 0.0, 0.0);
+}
+
+fn store_lse(t: Thread, upper: vec4f, lower: vec4f) {
+  for (var row = t.row; row < min(t.row + 4u * QUADS, t.last + 1u); row++) {
+    let r = row - t.row;
+    lse[row * params.heads + t.head] = select(upper[r % 4u], lower[r % 4u], r >= 4u);
+  }
+}
+
+fn attend(group: vec3u, t: Thread) {
+  let first = group.x * ROWS;
+  let end = min(first + ROWS, params.R);
+  let nothing = Online(vec4f(LOWEST), vec4f(), vec4f(), mat4x4f());
+  var upper = nothing;
+  var lower = nothing;
+  let upper_start = vec4u(transpose(quad_facts(t, t.row))[0]);
+  var lower_start = upper_start;
+  if (QUADS == 2u) {
+    lower_start = vec4u(transpose(quad_facts(t, t.row + 4u))[0]);
+  }
+  var sum = Rows();
+  for (var j = u32(segment_start[first]); j < end; j += tile_others()) {
+    let s = scores(false, t, j, end);
+    let key = j + t.column + FOUR;
+    upper = online(t, upper, s.upper, key, t.row, upper_start);
+    sum.upper = scaled(sum.upper, upper.fade);
+    if (QUADS == 2u) {
+      lower = online(t, lower, s.lower, key, t.row + 4u, lower_start);
+      sum.lower = scaled(sum.lower, lower.fade);
     }
-    lse[t * params.heads + group.y] = peak + log(weight);
+    let p = Rows(upper.p, lower.p);
+    keep_weights(t, p);
+    sum = add_others(true, t, sum, p, j, end);
+  }
+  upper.weight = row_sum(t, upper.weight);
+  sum.upper = scaled(sum.upper, 1.0 / upper.weight);
+  if (QUADS == 2u) {
+    lower.weight = row_sum(t, lower.weight);
+    sum.lower = scaled(sum.lower, 1.0 / lower.weight);
+  }
+  store(t, sum, 0u);
+  if (t.dim == 0u) {
+    store_lse(t, upper.peak + log(upper.weight), lower.peak + log(lower.weight));
   }
 }

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { chooseMatmul, type MatmulCapabilities, matmulCandidates, matmulKey } from "./choose-matmul";
+import {
+  chooseMatmul,
+  type MatmulCapabilities,
+  type MatmulProblem,
+  matmulCandidates,
+  matmulKey,
+} from "./choose-matmul";
 
 const lavapipe: MatmulCapabilities = {
   subgroups: true,
@@ -39,6 +45,19 @@ describe("chooseMatmul", () => {
     const tuned = { [matmulKey(problem)]: "tile-64x64", [matmulKey({ ...problem, K: 7 })]: "shuffle" };
     expect(chooseMatmul(problem, { ...lavapipe, tuned }).overrides).toMatchObject({ THREADS_X: 16, THREADS_Y: 8 });
     expect(nameOf({ ...problem, K: 7 }, { ...lavapipe, tuned })).toBe("matmul-tile.scalar.scalar");
+  });
+
+  test("takes the table's entry for the nearest sizes of the same layout and element", () => {
+    const tuned = {
+      [matmulKey({ layout: "NT", M: 512, N: 256, K: 256 })]: "tile-32x32",
+      [matmulKey({ layout: "NT", M: 512, N: 4096, K: 1024 })]: "tile-64x64",
+    };
+    const threads = (sizes: Omit<MatmulProblem, "layout">, layout: MatmulProblem["layout"] = "NT") =>
+      chooseMatmul({ layout, ...sizes }, { ...lavapipe, tuned }).overrides.THREADS_X;
+    expect(threads({ M: 700, N: 300, K: 200 })).toBe(8);
+    expect(threads({ M: 700, N: 3000, K: 700 })).toBe(16);
+    expect(threads({ M: 700, N: 3000, K: 700 }, "NN")).toBeUndefined();
+    expect(threads({ M: 700, N: 3000, K: 700, weight: "f16" })).toBeUndefined();
   });
 
   test("offers a kernel for every size, with workgroup counts within the limits", () => {

@@ -1,7 +1,7 @@
 /**
  * Which matmul kernel for which sizes on which adapter: a pure function of both, so that plans and tests are repeatable.
  * An autotuner may time `matmulCandidates` and keep its choice in a table (`Capabilities.tuned`); without one the static
- * choice holds.
+ * choice holds. All candidates add up in the same order with fused multiply-adds: which one runs changes no bit of a result.
  */
 
 import type { ElementType, KernelDefinition } from "./define";
@@ -27,7 +27,7 @@ export interface MatmulCapabilities {
   readonly subgroupSize: number;
   readonly maxComputeWorkgroupStorageSize: number;
   readonly cpu: boolean;
-  /** Measured choices: `matmulKey(problem)` -> name of a candidate. */
+  /** Measured choices: `matmulKey(problem)` -> name of a candidate. Other sizes take the nearest one's. */
   readonly tuned?: Readonly<Record<string, string>>;
 }
 
@@ -92,6 +92,25 @@ export function matmulCandidates(problem: MatmulProblem, capabilities: MatmulCap
   return candidates;
 }
 
+/** The measured choice for the nearest sizes of the same layout and element. */
+function tunedVariant(problem: MatmulProblem, tuned: Readonly<Record<string, string>>): string | undefined {
+  const exact = tuned[matmulKey(problem)];
+  if (exact !== undefined) return exact;
+  const parse = (key: string) => {
+    const [layout, sizes = "", element] = key.split(" ");
+    return { kind: `${layout} ${element}`, sizes: sizes.split("x").map((size) => Math.log2(Number(size))) };
+  };
+  const wanted = parse(matmulKey(problem));
+  let nearest: { readonly distance: number; readonly variant: string } | undefined;
+  for (const [key, variant] of Object.entries(tuned)) {
+    const { kind, sizes } = parse(key);
+    if (kind !== wanted.kind) continue;
+    const distance = sizes.reduce((sum, size, axis) => sum + Math.abs(size - (wanted.sizes[axis] ?? 0)), 0);
+    if (!nearest || distance < nearest.distance) nearest = { distance, variant };
+  }
+  return nearest?.variant;
+}
+
 /** Tiles below which a GPU is left idle by the larger tile. */
 const FEW_TILES = 128;
 
@@ -107,7 +126,8 @@ export function chooseMatmul(problem: MatmulProblem, capabilities: MatmulCapabil
   const static_ = capabilities.cpu
     ? ((capabilities.subgroupSize >= 8 ? named("shuffle") : undefined) ?? named("register-8") ?? named("tile-32x32"))
     : named(large ? "tile-64x64" : "tile-32x32");
-  const choice = named(capabilities.tuned?.[matmulKey(problem)]) ?? static_;
+  const tuned = capabilities.tuned && tunedVariant(problem, capabilities.tuned);
+  const choice = named(tuned) ?? static_;
   if (choice === undefined) throw new Error(`no matmul kernel for ${matmulKey(problem)}`);
   return { kernel: choice.kernel, overrides: choice.overrides, elements: choice.elements };
 }

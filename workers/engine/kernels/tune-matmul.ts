@@ -3,6 +3,28 @@
 import { timeDispatches } from "../gpu/autotune";
 import type { Dispatch, Gpu } from "../gpu/gpu";
 import { type MatmulProblem, matmulCandidates, matmulKey } from "./choose-matmul";
+import type { ElementType } from "./define";
+
+/** A layer of 512 tokens forward (NT), and the gradients of its input (NN) and of its weight (TN). */
+function layer(outputs: number, inputs: number, weight: ElementType): MatmulProblem[] {
+  const forward = [
+    { layout: "NT", M: 512, N: outputs, K: inputs, weight },
+    { layout: "NN", M: 512, N: inputs, K: outputs, weight },
+  ] as const;
+  // The weight's gradient is a product of f32s, and nobody wants that of an f16 weight.
+  return weight === "f16" ? [...forward] : [...forward, { layout: "TN", M: outputs, N: inputs, K: 512 }];
+}
+
+/** What is measured on an adapter: narrow and wide layers, whose winners the sizes near them take. */
+export function tunedProblems({ f16 }: { readonly f16: boolean }): readonly MatmulProblem[] {
+  const sizes = [
+    [256, 256],
+    [768, 768],
+    [3072, 768],
+  ] as const;
+  const elements: readonly ElementType[] = f16 ? ["f32", "f16"] : ["f32"];
+  return elements.flatMap((weight) => sizes.flatMap(([outputs, inputs]) => layer(outputs, inputs, weight)));
+}
 
 export interface MatmulTiming {
   readonly problem: MatmulProblem;

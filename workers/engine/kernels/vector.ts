@@ -1,6 +1,6 @@
 /**
  * Kernels in two widths from one file. The WGSL is written over `E` (vec4f or f32) and `WIDTH` (4 or 1); `total(v)` adds
- * up one E. With an element alias WEIGHT, `WEIGHTS` is an E stored as it. Wide loads are worth much on every adapter; the scalar width takes the sizes that 4 does not divide.
+ * up one E, `narrow(v, e)` is the E that begins at component e of a vec4f. With an element alias WEIGHT, `WEIGHTS` is an E stored as it. Wide loads are worth much on every adapter; the scalar width takes the sizes that 4 does not divide.
  */
 
 import { defineKernel, type KernelDefinition, type KernelSpec, type Workgroups } from "./define";
@@ -18,8 +18,16 @@ export interface VectorKernelSpec extends Omit<KernelSpec, "workgroups"> {
   ) => Workgroups;
 }
 
-const VEC4 = "alias E = vec4f;\nconst WIDTH = 4u;\nfn total(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }\n";
-const SCALAR = "alias E = f32;\nconst WIDTH = 1u;\nfn total(v: E) -> f32 { return v; }\n";
+const VEC4 = `alias E = vec4f;
+const WIDTH = 4u;
+fn total(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+fn narrow(v: vec4f, first: u32) -> E { return v; }
+`;
+const SCALAR = `alias E = f32;
+const WIDTH = 1u;
+fn total(v: E) -> f32 { return v; }
+fn narrow(v: vec4f, first: u32) -> E { return v[first]; }
+`;
 
 const VEC4_WEIGHTS = "alias WEIGHTS = vec4<WEIGHT>;\n";
 const SCALAR_WEIGHTS = "alias WEIGHTS = WEIGHT;\n";

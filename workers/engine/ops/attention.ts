@@ -1,7 +1,11 @@
-import { ATTENTION_GRADIENT, attentionBackward } from "../kernels/attention-backward";
+import {
+  type AttentionKernel,
+  attentionBackwardKv,
+  attentionBackwardQ,
+  attentionForward,
+  chooseAttention,
+} from "../kernels/attention";
 import { attentionDelta } from "../kernels/attention-delta";
-import { attentionForward } from "../kernels/attention-forward";
-import type { VectorKernel } from "../kernels/vector";
 import { type Dims, defineOp, type OpCase, type Step, step } from "./define";
 import { at, product, size, tensor } from "./sizes";
 
@@ -9,19 +13,12 @@ const headDim = (dims: Dims) => size(dims, "W") / size(dims, "heads");
 const scale = (dims: Dims) => 1 / Math.sqrt(headDim(dims));
 const params = { R: "R", heads: "heads", head_dim: headDim, scale };
 
-/**
- * On software adapters a workgroup takes as many rows as a vector has lanes: more would only widen the range of keys that
- * all of them walk.
- */
-function rows(kernel: VectorKernel, overrides: Readonly<Record<string, number>> = {}): Step["choose"] {
-  return (dims, { cpu, subgroupSize }) => ({
-    kernel: headDim(dims) % 4 === 0 ? kernel.vec4 : kernel.scalar,
-    overrides: { LANES: cpu ? Math.max(4, subgroupSize) : 32, ...overrides },
-  });
-}
+const form =
+  (kernel: AttentionKernel): Step["choose"] =>
+  (dims, capabilities) =>
+    chooseAttention(kernel, headDim(dims), capabilities);
 
-const statistics = { lse: "lse", delta: "delta" };
-const byKeys = { own: "k", own_pair: "v", other: "q", other_pair: "d_y", bound: "segment_end", ...statistics };
+const sources = { q: "q", k: "k", v: "v", d_y: "d_y", statistics: "statistics" };
 
 /** Texts of the given lengths one after another; the last one takes what is left. */
 const texts =
@@ -57,10 +54,10 @@ export const attention = defineOp({
   outputs: { y: { dims: ["R", "W"] }, lse: { dims: [product("R", "heads")] } },
   saved: ["lse"],
   attributes: ["heads"],
-  backwardScratch: { delta: { dims: [product("R", "heads")] } },
+  backwardScratch: { statistics: { dims: [product("R", "heads"), 2] } },
   forward: [
     step(
-      rows(attentionForward),
+      form(attentionForward),
       { q: "q", k: "k", v: "v", segment_start: "segment_start", y: "y", lse: "lse" },
       params,
     ),
@@ -68,16 +65,11 @@ export const attention = defineOp({
   backward: [
     step(
       (dims) => ({ kernel: headDim(dims) % 4 === 0 ? attentionDelta.vec4 : attentionDelta.scalar }),
-      { y: "y", d_y: "d_y", delta: "delta" },
+      { y: "y", d_y: "d_y", lse: "lse", statistics: "statistics" },
       { count: product("R", "heads"), head_dim: headDim },
     ),
-    step(
-      rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.q }),
-      { own: "q", own_pair: "d_y", other: "k", other_pair: "v", bound: "segment_start", out: "d_q", ...statistics },
-      params,
-    ),
-    step(rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.k }), { ...byKeys, out: "d_k" }, params),
-    step(rows(attentionBackward, { GRADIENT: ATTENTION_GRADIENT.v }), { ...byKeys, out: "d_v" }, params),
+    step(form(attentionBackwardQ), { ...sources, segment_start: "segment_start", d_q: "d_q" }, params),
+    step(form(attentionBackwardKv), { ...sources, segment_end: "segment_end", d_k: "d_k", d_v: "d_v" }, params),
   ],
   reference: (inputs, dims) => {
     const [q, k, v] = [tensor(inputs, "q"), tensor(inputs, "k"), tensor(inputs, "v")];

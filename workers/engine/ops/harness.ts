@@ -148,7 +148,7 @@ export class OpRunner {
   }
 
   /**
-   * Runs the backward steps after forward(). Without `prior`, gradients start as junk and are written; with it, they
+   * Runs the backward steps after forward(), whose steps run again: a backward pass may use up their scratch. Without `prior`, gradients start as junk and are written; with it, they
    * start as `prior` and every step adds.
    */
   async backward(
@@ -158,6 +158,7 @@ export class OpRunner {
     for (const name of Object.keys(this.op.backwardScratch)) this.get(name).set(null);
     for (const name of Object.keys(this.op.outputs)) this.get(`d_${name}`).set(gradients[name] ?? null);
     for (const name of Object.keys(this.op.inputs)) this.get(`d_${name}`).set(prior?.[name] ?? null);
+    this.gpu.submit(await this.prepare(this.op.forward, false));
     this.gpu.submit(await this.prepare(this.op.backward, prior !== null));
     return this.collect(
       this.differentiableInputs().map((name) => `d_${name}`),

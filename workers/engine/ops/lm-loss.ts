@@ -7,6 +7,7 @@ import {
   chunkGradients,
   chunkLength,
   chunkLogits,
+  chunkLogitsAgain,
   chunks,
   first,
   length,
@@ -35,10 +36,9 @@ function defineLmLoss(name: string, lora: boolean, cases: readonly OpCase[]): Op
     outputs: { loss: { dims: [1] }, lse: { dims: ["R"] } },
     saved: ["lse"],
     scratch: { logits: { dims: ["R", chunkLength] }, running: { dims: ["R", 3] } },
-    backwardScratch: { backward_logits: { dims: ["R", chunkLength] } },
     forward: [
       ...chunks.flatMap((chunk) => [
-        ...chunkLogits(chunk, "logits", lora),
+        ...chunkLogits(chunk, lora),
         step(
           lmLossChunk,
           { logits: "logits", targets: "targets", running: "running" },
@@ -53,12 +53,12 @@ function defineLmLoss(name: string, lora: boolean, cases: readonly OpCase[]): Op
       ),
     ],
     backward: chunks.flatMap((chunk) => [
-      ...chunkLogits(chunk, "backward_logits", lora),
+      ...chunkLogitsAgain(chunk, lora),
       step(
         lmLossGradient,
-        { lse: "lse", targets: "targets", token_weight: "token_weight", d_loss: "d_loss", logits: "backward_logits" },
+        { lse: "lse", targets: "targets", token_weight: "token_weight", d_loss: "d_loss", logits: "logits" },
         { R: "R", N: length(chunk), first: first(chunk) },
-        ofChunk(chunk, ["backward_logits"]),
+        ofChunk(chunk, ["logits"]),
       ),
       ...chunkGradients(chunk, lora),
     ]),
@@ -80,7 +80,7 @@ function defineLmLoss(name: string, lora: boolean, cases: readonly OpCase[]): Op
 }
 
 /**
- * Next-token loss without logits in memory: loss [1] = token_weight * sum over rows with a target of
+ * Next-token loss without large logits in memory: loss [1] = token_weight * sum over rows with a target of
  * (logsumexp(h · weightᵀ) - the target's logit). h [R, H], weight [V, H] (f32 or, frozen, f16), targets i32 [R] (already
  * shifted; negative: ignored), token_weight [1] = 1 / number of counted tokens in the whole optimizer step. Saves
  * lse [R].

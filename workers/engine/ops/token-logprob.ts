@@ -7,6 +7,7 @@ import {
   chunkGradients,
   chunkLength,
   chunkLogits,
+  chunkLogitsAgain,
   chunks,
   first,
   length,
@@ -32,10 +33,9 @@ function defineTokenLogprob(name: string, lora: boolean, cases: readonly OpCase[
     saved: ["lse"],
     attributes: ["temperature"],
     scratch: { logits: { dims: ["R", chunkLength] }, running: { dims: ["R", 4] } },
-    backwardScratch: { backward_logits: { dims: ["R", chunkLength] } },
     forward: [
       ...chunks.flatMap((chunk) => [
-        ...chunkLogits(chunk, "logits", lora),
+        ...chunkLogits(chunk, lora),
         step(
           tokenLogprobChunk,
           { logits: "logits", targets: "targets", running: "running" },
@@ -50,12 +50,12 @@ function defineTokenLogprob(name: string, lora: boolean, cases: readonly OpCase[
       ),
     ],
     backward: chunks.flatMap((chunk) => [
-      ...chunkLogits(chunk, "backward_logits", lora),
+      ...chunkLogitsAgain(chunk, lora),
       step(
         tokenLogprobGradient,
-        { lse: "lse", targets: "targets", d_logprob: "d_logprob", logits: "backward_logits" },
+        { lse: "lse", targets: "targets", d_logprob: "d_logprob", logits: "logits" },
         { R: "R", N: length(chunk), first: first(chunk), scale },
-        ofChunk(chunk, ["backward_logits"]),
+        ofChunk(chunk, ["logits"]),
       ),
       ...chunkGradients(chunk, lora),
     ]),
@@ -77,7 +77,7 @@ function defineTokenLogprob(name: string, lora: boolean, cases: readonly OpCase[
 }
 
 /**
- * Log-probability of chosen tokens without logits in memory: logprob [R] = log softmax(h · weightᵀ / temperature) at
+ * Log-probability of chosen tokens without large logits in memory: logprob [R] = log softmax(h · weightᵀ / temperature) at
  * `targets`, and the entropy [R] of that distribution (nats), which has no gradient. h [R, H], weight [V, H] (f32 or,
  * frozen, f16), targets i32 [R] (already shifted; negative: both are 0). Saves lse [R].
  *

@@ -1,4 +1,8 @@
-/** Walking over a vocabulary in chunks, so that logits [tokens, V] are never in memory. Shared by the ops that need logits. */
+/**
+ * Walking over a vocabulary in chunks, so that large logits [tokens, V] are never in memory. Where they are small they are
+ * one chunk, which the backward pass takes from the forward pass instead of computing it again. Shared by the ops that need
+ * logits.
+ */
 
 import type { Dims, HostTensors, OpCase, Step, TensorSpec } from "./define";
 import { matmulStep } from "./linear";
@@ -27,9 +31,22 @@ export function vocabularyPart(V: number, most: number): number | undefined {
   return rows > 0 && Math.ceil(V / Math.min(rows, chunk)) <= MOST_CHUNKS ? rows : undefined;
 }
 
+/** Logits that are kept from the forward to the backward pass: 64 MiB, half of what every adapter binds. */
+const KEPT = 2 ** 24;
+
+/** Beyond such a vocabulary logits outweigh all else that is kept of a token, however few the tokens. */
+const KEPT_VOCABULARY = 2 ** 14;
+
+/** Whether all logits are one chunk that outlives the forward pass. */
+export function kept(dims: Dims): boolean {
+  const V = size(dims, "V");
+  return V <= KEPT_VOCABULARY && size(dims, "R") * V <= KEPT && (dims.chunk ?? V) >= V && (dims.part ?? V) >= V;
+}
+
 /** Vocabulary entries a chunk. The test cases set `chunk` so that a small vocabulary has several. */
 export function chunkLength(dims: Dims): number {
   const V = size(dims, "V");
+  if (kept(dims)) return V;
   return Math.min(dims.chunk ?? ordinary(V), dims.part ?? V, V);
 }
 
@@ -39,8 +56,7 @@ export const first = (chunk: number) => (dims: Dims) => chunk * chunkLength(dims
 export const length = (chunk: number) => (dims: Dims) =>
   Math.min(chunkLength(dims), size(dims, "V") - first(chunk)(dims));
 
-type Logits = "logits" | "backward_logits";
-type Parts = readonly ("weight" | "d_weight" | "lora_b" | "d_lora_b" | Logits)[];
+type Parts = readonly ("weight" | "d_weight" | "lora_b" | "d_lora_b" | "logits")[];
 
 /** Columns of a tensor that has one row a vocabulary entry. */
 const WIDTHS: Readonly<Record<string, string>> = { weight: "H", d_weight: "H", lora_b: "K", d_lora_b: "K" };
@@ -71,40 +87,49 @@ export function ofChunk(chunk: number, parts: Parts): Required<Pick<Step, "when"
 export const chunks = Array.from({ length: MOST_CHUNKS }, (_, chunk) => chunk);
 
 /** logits [R, N] of one chunk = h [R, H] · its rows of weight [V, H], transposed; `lora`: with the side branch. */
-export const chunkLogits = (chunk: number, out: Logits, lora: boolean): readonly Step[] => [
-  matmulStep("NT", { a: "h", b: "weight", out }, { M: "R", N: length(chunk), K: "H" }, ofChunk(chunk, ["weight", out])),
+export const chunkLogits = (chunk: number, lora: boolean): readonly Step[] => [
+  matmulStep(
+    "NT",
+    { a: "h", b: "weight", out: "logits" },
+    { M: "R", N: length(chunk), K: "H" },
+    ofChunk(chunk, ["weight", "logits"]),
+  ),
   ...(lora
     ? [
         matmulStep(
           "NT",
-          { a: "z", b: "lora_b", out },
+          { a: "z", b: "lora_b", out: "logits" },
           { M: "R", N: length(chunk), K: "K" },
-          { ...ofChunk(chunk, ["lora_b", out]), add: true },
+          { ...ofChunk(chunk, ["lora_b", "logits"]), add: true },
         ),
       ]
     : []),
 ];
 
-/** Gradients of `by` [R, width] and of its rows of `matrix` [V, width] from one chunk's gradient in backward_logits. */
+/** The same in the backward pass: nothing to do where the forward pass left them. */
+export const chunkLogitsAgain = (chunk: number, lora: boolean): readonly Step[] =>
+  chunkLogits(chunk, lora).map((step) => ({ ...step, when: (dims) => !kept(dims) && step.when?.(dims) !== false }));
+
+/** Gradients of `by` [R, width] and of its rows of `matrix` [V, width] from one chunk's gradient in logits. */
 const gradients = (chunk: number, by: "h" | "z", matrix: "weight" | "lora_b"): readonly Step[] => {
   const width = WIDTHS[matrix] ?? "";
   return [
     matmulStep(
       "NN",
-      { a: "backward_logits", b: matrix, out: `d_${by}` },
+      { a: "logits", b: matrix, out: `d_${by}` },
       { M: "R", N: width, K: length(chunk) },
-      ofChunk(chunk, ["backward_logits", matrix]),
+      ofChunk(chunk, ["logits", matrix]),
     ),
     matmulStep(
       "TN",
-      { a: "backward_logits", b: by, out: `d_${matrix}` },
+      { a: "logits", b: by, out: `d_${matrix}` },
       { M: length(chunk), N: width, K: "R" },
-      ofChunk(chunk, ["backward_logits", `d_${matrix}`]),
+      ofChunk(chunk, ["logits", `d_${matrix}`]),
     ),
   ];
 };
 
-/** d_h and d_weight (`lora`: d_z and d_lora_b too) from one chunk's gradient in backward_logits. */
+/** d_h and d_weight (`lora`: d_z and d_lora_b too) from one chunk's gradient in logits. */
 export const chunkGradients = (chunk: number, lora: boolean): readonly Step[] => [
   ...gradients(chunk, "h", "weight"),
   ...(lora ? gradients(chunk, "z", "lora_b") : []),
