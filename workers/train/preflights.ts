@@ -2,13 +2,14 @@
 import { NagiError } from "../../src/shared/errors";
 import type { RunConfig } from "../../src/shared/protocol/config";
 import type { StagePreflight } from "../../src/shared/protocol/preflight";
+import type { ModelShape } from "../../src/shared/protocol/remote";
 import { describeAdapter } from "../engine/gpu/capabilities";
 import type { AdapterProfile } from "../engine/gpu/device";
 import type { FreeBytes } from "../engine/io/checkpoint-shelf";
 import { type ModelShelf, openModel, openReward } from "../engine/train/inputs";
 import type { MachineFacts } from "../engine/train/preflight";
 import { preflightWithOffers } from "../engine/train/preflight-offers";
-import { plannedShapes } from "../engine/train/stage-shapes";
+import { plannedShapes, readShape } from "../engine/train/stage-shapes";
 
 export interface PreflightTools {
   readonly shelf: ModelShelf;
@@ -55,6 +56,16 @@ export class Preflights {
       measured: await measured(describeAdapter(profile.info)),
     };
     return preflightWithOffers({ stage, shapes, seed: config.seed }, machine);
+  }
+
+  /** What a worker reckons memory from; null of a model that is not here: the worker knows those it loads by itself. */
+  async modelShape(config: RunConfig): Promise<ModelShape | null> {
+    const reference = config.model.model_name_or_path;
+    if (!/^(bundled|imported):/.test(reference)) return null;
+    const { model } = await openModel(reference, this.tools.shelf);
+    const { hidden_size, num_hidden_layers, vocab_size, max_position_embeddings } = (await readShape(model, null))
+      .config;
+    return { hidden_size, num_hidden_layers, vocab_size, max_position_embeddings };
   }
 
   #adapter(): Promise<AdapterProfile> {

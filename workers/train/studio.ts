@@ -263,8 +263,9 @@ export class Studio implements WorkerApi {
   }
 
   async preflight({ worker, config, stage, launch }: PreflightRequest): Promise<PreflightResult> {
-    const { remotes } = await this.#connected();
-    return remotes.get(worker).ask<"preflight">({ name: "preflight", config: checked(config), stage, launch });
+    const { remotes, preflights } = await this.#connected();
+    const model = await preflights.modelShape(config);
+    return remotes.get(worker).ask<"preflight">({ name: "preflight", config: checked(config), stage, launch, model });
   }
 
   async estimateStage(config: RunConfig, stage: string): Promise<StagePreflight> {

@@ -60,6 +60,16 @@ export const startCommand = z.strictObject({
   artefact_name: z.string().min(1).max(200),
 });
 
+const size = z.int().min(1).max(10_000_000);
+
+/** What memory is reckoned from, of a GPT-NeoX config.json. */
+export const modelShape = z.strictObject({
+  hidden_size: size,
+  num_hidden_layers: size,
+  vocab_size: size,
+  max_position_embeddings: size,
+});
+
 const aboutRun = <N extends string>(name: N) => z.strictObject({ name: z.literal(name), run_id: remoteRunId });
 const plain = <N extends string>(name: N) => z.strictObject({ name: z.literal(name) });
 
@@ -87,7 +97,14 @@ export const remoteCommand = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("get_artefact"), id: sha256 }),
   plain("list_artefacts"),
   z.strictObject({ name: z.literal("delete_artefact"), id: sha256 }),
-  z.strictObject({ name: z.literal("preflight"), config: runConfig, stage: stageId, launch: launchConfig }),
+  z.strictObject({
+    name: z.literal("preflight"),
+    config: runConfig,
+    stage: stageId,
+    launch: launchConfig,
+    /** Of the run's model, where the studio has its config.json: the worker has not, before it is sent. */
+    model: modelShape.nullable(),
+  }),
   z.strictObject({ name: z.literal("logs"), run_id: remoteRunId, offset: bytes }),
   /** Events of a browser's run for the worker's trackers; those sent twice are counted once, by seq. */
   z.strictObject({
@@ -252,6 +269,7 @@ export type ClientMessage = z.infer<typeof clientMessage>;
 export type WorkerMessage = z.infer<typeof workerMessage>;
 export type WriteBlobHeader = z.infer<typeof writeBlobHeader>;
 export type BlobHeader = z.infer<typeof blobHeader>;
+export type ModelShape = z.infer<typeof modelShape>;
 export type WorkerInfo = z.infer<typeof workerInfo>;
 export type WorkerStatus = z.infer<typeof workerStatus>;
 export type PreflightResult = z.infer<typeof preflightResult>;

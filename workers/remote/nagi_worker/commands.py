@@ -14,6 +14,7 @@ from nagi_worker.records import stage_of
 from nagi_worker.service import Worker
 from nagi_worker.stage_process import LOG_FILE
 from nagi_worker.stages.preflight import preflight
+from nagi_worker.stages.shapes import shape_of
 from nagi_worker.wire import encode_binary
 
 if TYPE_CHECKING:
@@ -131,7 +132,10 @@ async def _preflight(worker: Worker, _: Connection, command: Command) -> dict[st
         ids = ", ".join(stage["id"] for stage in config["stages"])
         raise invalid(config["name"], "stage", f'there is no stage "{stage_id}"', ids)
     devices = machine.devices_of(worker.gpus)
-    return await asyncio.to_thread(preflight, config, stage_id, command["launch"], devices)
+    reference, model = config["model"]["model_name_or_path"], command["model"]
+    shape = None if model is None else shape_of(reference, model)
+    shapes = {} if shape is None else {reference: shape}
+    return await asyncio.to_thread(preflight, config, stage_id, command["launch"], devices, shapes)
 
 
 async def _logs(worker: Worker, _: Connection, command: Command) -> dict[str, Any]:

@@ -140,5 +140,5 @@ async def test_sft_killed_in_the_middle_goes_on_and_is_merged(tmp_path: Path) ->
         assert {"slot": "adapter", "id": cut["id"]} in merged["parents"]
         assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file["path"] for file in merged["files"]}
 
-        preflight = {"config": command("x", "sft", {}, None)["config"], "stage": "sft", "launch": LAUNCH}
+        preflight = {"config": command("x", "sft", {}, None)["config"], "stage": "sft", "launch": LAUNCH, "model": None}
         assert (await studio.request("preflight", **preflight))["fits"] is True
