@@ -22,6 +22,7 @@ import { generateBench, ourModel, type StepContender } from "../../engine/bench/
 import { median } from "../../engine/gpu/autotune";
 import { type DawnAdapter, openDawn } from "../../engine/gpu/dawn";
 import type { Gpu } from "../../engine/gpu/gpu";
+import { tuneGpu } from "../../engine/train/tuning";
 import { type DeviceMeter, LentGpu } from "./lent-gpu";
 import type { BenchReport, MatmulRow, StepRow } from "./report";
 
@@ -78,6 +79,8 @@ class Bench {
       },
     });
     if (!lent || !meter) throw new Error("Dawn gave no GPU object");
+    // As a run does it; nothing is kept, so every benchmark measures anew.
+    await tuneGpu(gpu, { read: async () => null, keep: async () => undefined });
     const { peers, say } = options;
     const notes: string[] = [];
     const load = async <T>(peer: Peer, open: () => Promise<T>): Promise<T | null> => {
