@@ -52,7 +52,8 @@ export interface CountedMoment {
   readonly largest_binding: CountedBuffer;
 }
 
-/** Everything so large that nothing is in the way: to say what would be needed where a limit is. */
+/** To say what would be needed where a limit is in the way: bindings as large as a kernel counts elements in 32 bits. */
+const LARGEST_BINDING = 2 ** 33;
 const BOUNDLESS = 2 ** 50;
 
 /** Creates what is together at a moment, on a device that counts. @throws NagiError gpu.limit, config.invalid */
@@ -129,7 +130,11 @@ export async function countStage(
         granted: Number(granted),
         refuses: true,
       });
-      moments.push(await countMoment(moment, withoutLimits(profile)));
+      const counted = await countMoment(moment, withoutLimits(profile)).catch(() => {
+        // Larger than anything can be addressed: then the limit itself is all there is to say.
+        throw error;
+      });
+      moments.push(counted);
     }
   }
   return { moments, problems };
@@ -144,7 +149,7 @@ function withoutLimits({ limits, ...rest }: AdapterProfile): AdapterProfile {
   } = limits;
   const raised = {
     maxBufferSize: BOUNDLESS,
-    maxStorageBufferBindingSize: BOUNDLESS,
+    maxStorageBufferBindingSize: LARGEST_BINDING,
     maxComputeWorkgroupsPerDimension: BOUNDLESS,
   };
   return { ...rest, limits: { ...others, ...raised } };
