@@ -52,7 +52,7 @@ export function ModelCard({ entry, onRemove }: ModelCardProps) {
   if (created > 0) facts.push({ label: t("models.added"), value: format.time(created) });
   return (
     <Stack gap="sm">
-      <Group justify="space-between" gap="sm" wrap="nowrap" align="flex-start">
+      <Group justify="space-between" gap="sm" align="flex-start">
         <Group gap="xs">
           <Title order={3} className="ng-model-name">
             {name}

@@ -52,6 +52,8 @@ class Case:
     store: str = "safetensors"
     #: write `rotary_pct` and `rotary_emb_base` as OpenCALM's configs do, instead of `rope_parameters`
     old_config: bool = False
+    #: write the buffers that transformers 4.27 stored beside the weights, as open-calm's files have them
+    masks: bool = False
     rope_theta: float = 10000.0
     #: peft's LoraConfig (r, lora_alpha, target_modules, ...): the case trains an adapter that has been trained before
     lora: dict[str, Any] | None = None
@@ -72,6 +74,9 @@ CASES = [
     Case("lm-one-token", rows=(2, 1), layers=1, vocabulary=53, batches=1),
     Case("lm-old-config-f16", old_config=True, rotary=0.5, dtype=torch.float16, hidden=16, heads=2, rows=(10,)),
     Case("lm-bin-bf16", store="bin", dtype=torch.bfloat16, hidden=16, heads=4, rows=(8, 8)),
+    Case(
+        "lm-bin-f16-masks", store="bin", old_config=True, masks=True, dtype=torch.float16, hidden=16, heads=2, rows=(9, 4)
+    ),
     Case("lm-no-attention-bias", attention_bias=False, act="gelu_new", layers=1, rows=(5, 6)),
     Case(
         "lm-trajectory",
@@ -284,9 +289,23 @@ def trajectory(case: Case, model: torch.nn.Module, batches: list[dict[str, torch
     return {"trajectory.loss": torch.stack(losses), "trajectory.grad_norm": torch.stack(norms)}
 
 
+def old_buffers(case: Case) -> dict[str, torch.Tensor]:
+    """Causal masks (a byte a pair), the value under them and the rotary frequencies: all follow from the config."""
+    context, head = 32, case.hidden // case.heads
+    buffers: dict[str, torch.Tensor] = {}
+    for layer in range(case.layers):
+        name = f"gpt_neox.layers.{layer}.attention"
+        buffers[f"{name}.bias"] = torch.tril(torch.ones(context, context, dtype=torch.uint8)).view(1, 1, context, context)
+        buffers[f"{name}.masked_bias"] = torch.tensor(-1e9).half()
+        buffers[f"{name}.rotary_emb.inv_freq"] = 1 / case.rope_theta ** (torch.arange(0, head, 2).float() / head)
+    return buffers
+
+
 def save_model(case: Case, model: torch.nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {disk_name(name): tensor.to(case.dtype).contiguous() for name, tensor in model.state_dict().items()}
+    if case.masks:
+        state.update(old_buffers(case))
     if case.store == "bin":
         torch.save(state, folder / "pytorch_model.bin")
     else:
