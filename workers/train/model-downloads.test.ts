@@ -2,10 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Behaviour, COMMIT, type HubServer, serveHub } from "../../e2e/hub-server";
+import { torchFile } from "../../e2e/torch-file";
 import { MemoryDirectory } from "../engine/io/memory-directory";
 import { Folder } from "../engine/io/opfs";
+import { writeSafetensors } from "../engine/io/safetensors";
+import { MapSource } from "../engine/io/source";
+import { wholeTensor } from "../engine/io/tensors";
+import { openWeights } from "../engine/io/weights";
 import { ModelDownloads } from "./model-downloads";
-import { ModelLibrary } from "./model-library";
+import { checkModel, ModelLibrary } from "./model-library";
 import { Sources } from "./sources";
 
 const REPO = "cyberagent/open-calm-small";
@@ -24,13 +29,50 @@ async function modelFiles(): Promise<Record<string, Uint8Array>> {
   };
 }
 
+async function inspectGolden() {
+  const source = new MapSource("golden", new Map(Object.entries(await modelFiles())));
+  return checkModel(source);
+}
+
+/** The golden model's weights in two files; null takes the single file away. */
+async function sharded(format: "safetensors" | "bin") {
+  const source = new MapSource("golden", new Map(Object.entries(await modelFiles())));
+  const all = [...(await openWeights(source, "model.safetensors", "safetensors")).values()];
+  const [stem, index] =
+    format === "bin" ? ["pytorch_model", "pytorch_model.bin.index.json"] : ["model", "model.safetensors.index.json"];
+  const weight_map: Record<string, string> = {};
+  const files: Record<string, Uint8Array | null> = { "model.safetensors": null };
+  const half = Math.ceil(all.length / 2);
+  for (const [part, some] of [all.slice(0, half), all.slice(half)].entries()) {
+    const path = `${stem}-0000${part + 1}-of-00002.${format}`;
+    const tensors = await Promise.all(
+      some.map(async (tensor) => ({ ...tensor, data: Float32Array.from(await wholeTensor(tensor)) })),
+    );
+    for (const { name } of some) weight_map[name] = path;
+    files[path] =
+      format === "safetensors"
+        ? writeSafetensors(tensors)
+        : torchFile(
+            tensors.map(({ name, shape, data }) => {
+              return { name, shape, type: "FloatStorage", bytes: new Uint8Array(data.buffer) };
+            }),
+          );
+  }
+  files[index] = new TextEncoder().encode(JSON.stringify({ metadata: {}, weight_map }));
+  const weights = Object.keys(files).filter((path) => files[path] !== null);
+  return { files, weights: weights.toSorted() };
+}
+
 const servers: HubServer[] = [];
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.close();
 });
 
-async function world(behaviour: Behaviour = {}, changes: Record<string, Uint8Array> = {}) {
-  const server = await serveHub(REPO, { ...(await modelFiles()), ...changes }, behaviour);
+async function world(behaviour: Behaviour = {}, changes: Readonly<Record<string, Uint8Array | null>> = {}) {
+  const files: Record<string, Uint8Array> = {};
+  for (const [path, bytes] of Object.entries({ ...(await modelFiles()), ...changes }))
+    if (bytes !== null) files[path] = bytes;
+  const server = await serveHub(REPO, files, behaviour);
   servers.push(server);
   const directory = new MemoryDirectory("models");
   const models = new Folder(directory, "models");
@@ -130,6 +172,23 @@ describe("a model from a hub", () => {
     await expect(full.tab().start({ ...full.request, repo: "no/such" })).rejects.toMatchObject({
       code: "hub.not_found",
     });
+  });
+
+  it.each(["safetensors", "bin"] as const)("takes weights in several files with an index: %s", async (format) => {
+    const { files, weights } = await sharded(format);
+    const { bring, library, server, request } = await world({}, files);
+    const entry = await bring();
+    expect(entry).toMatchObject({ name: REPO });
+    const fetched = server.asked.filter(({ path }) => /\.(safetensors|bin)(\.index\.json)?$/.test(path));
+    expect(fetched.map(({ path }) => path.split("/").at(-1)).toSorted()).toEqual(weights);
+    const [{ reference = "" } = {}] = (await library.list()).filter(({ name }) => name === request.repo);
+    expect((await library.inspect(reference)).parameters).toBe((await inspectGolden()).parameters);
+  });
+
+  it("prefers safetensors where there are both formats", async () => {
+    const { bring, server } = await world({}, { "pytorch_model.bin": new Uint8Array(1000) });
+    expect(await bring()).toMatchObject({ name: REPO });
+    expect(server.asked.some(({ path }) => path.endsWith(".bin"))).toBe(false);
   });
 
   it("can be given up", async () => {

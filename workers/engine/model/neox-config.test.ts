@@ -12,6 +12,55 @@ const small = {
 };
 const withField = (field: string, value: unknown) => ({ ...small, [field]: value });
 
+/** The six sizes of open-calm as published: layers, hidden size, heads, vocabulary, and the parameters that follow. */
+const OPEN_CALM = [
+  ["small", 12, 768, 12, 52_096, 165_075_456],
+  ["medium", 24, 1024, 16, 52_096, 409_004_032],
+  ["large", 24, 1536, 16, 52_096, 839_998_464],
+  ["1b", 24, 2048, 16, 52_096, 1_421_987_840],
+  ["3b", 32, 2560, 32, 52_224, 2_785_039_360],
+  ["7b", 32, 4096, 32, 52_224, 6_871_982_080],
+] as const;
+
+describe("the six open-calm configs", () => {
+  it.each(OPEN_CALM)("%s", (name, layers, hidden, heads, vocabulary, parameters) => {
+    // The fields of cyberagent/open-calm-*/config.json, all of them.
+    const config = parseNeoxConfig({
+      _name_or_path: `open-calm-${name}`,
+      architectures: ["GPTNeoXForCausalLM"],
+      bos_token_id: 0,
+      eos_token_id: 0,
+      hidden_act: "gelu",
+      hidden_size: hidden,
+      initializer_range: 0.02,
+      intermediate_size: 4 * hidden,
+      layer_norm_eps: 1e-5,
+      max_position_embeddings: 2048,
+      model_type: "gpt_neox",
+      num_attention_heads: heads,
+      num_hidden_layers: layers,
+      rotary_emb_base: 10_000,
+      rotary_pct: 1,
+      tie_word_embeddings: false,
+      torch_dtype: "float16",
+      transformers_version: "4.27.0.dev0",
+      use_cache: true,
+      use_parallel_residual: false,
+      vocab_size: vocabulary,
+    });
+    expect(config).toMatchObject({
+      activation: "gelu",
+      attention_bias: true,
+      head_dim: hidden / heads,
+      rope_theta: 10_000,
+      rotary_exponent_dim: hidden / heads,
+      tie_word_embeddings: false,
+      use_parallel_residual: false,
+    });
+    expect(countParameters(neoxParameterShapes(config, { kind: "causal-lm" }))).toBe(parameters);
+  });
+});
+
 describe("config.json", () => {
   it("fills in transformers' defaults", () => {
     expect(parseNeoxConfig(small)).toMatchObject({
