@@ -27,7 +27,7 @@ const STAGES: Readonly<Record<string, string>> = {
 };
 
 /** Counters and clocks: not worth a curve. */
-const NO_CURVE = new Set(["epoch", "num_tokens", "tokens_per_second", "episode", "eps", "lr"]);
+const NO_CURVE = new Set(["epoch", "num_tokens", "padding_share", "tokens_per_second", "episode", "eps", "lr"]);
 
 /** Curves of a stage: a training figure and the validation figure of the same name share a chart. */
 export function stageCharts(events: readonly RunEvent[]): { readonly title: string; readonly svg: string }[] {

@@ -3,10 +3,17 @@
 import { NagiError } from "../../../src/shared/errors";
 import { IGNORED, type PackedBatch } from "../data/batches";
 
-/** Tokens of a plan: as many as the batch has, rounded up so that few plans serve all batches. */
-export const BUCKET = 64;
+/** Plans take at least so many tokens, and multiples of it. */
+const SMALLEST = 16;
 
-export const bucketSize = (tokens: number): number => Math.max(1, Math.ceil(tokens / BUCKET)) * BUCKET;
+/**
+ * Tokens of a plan: as many as the batch has, rounded up so that few plans serve all batches: to a sixteenth of the power
+ * of two below. What is filled up is at most 1/16 of a batch from 256 tokens on, and 2 % of all on average.
+ */
+export function bucketSize(tokens: number): number {
+  const unit = Math.max(SMALLEST, 2 ** Math.floor(Math.log2(Math.max(1, tokens)) - 4));
+  return Math.max(1, Math.ceil(tokens / unit)) * unit;
+}
 
 /** The i32 inputs of a stream, each [R]. */
 export interface StreamArrays {

@@ -7,6 +7,7 @@
  */
 import { NagiError } from "../../../src/shared/errors";
 import type { Metrics, RunEventBody } from "../../../src/shared/protocol/events";
+import { bucketSize } from "./batch";
 import type { Control } from "./stage";
 import type { PackedBatch, StepResult } from "./trainer";
 
@@ -29,6 +30,8 @@ export interface LoopProgress {
   step: number;
   /** Tokens trained on. */
   num_tokens: number;
+  /** The same with the filler that a micro-batch is rounded up by. Stages with a loop of their own count none. */
+  computed_tokens: number;
   /** Seconds spent in steps, evaluation and checkpoints left out. */
   train_seconds: number;
   /** Losses since the last log event, and over the whole run. */
@@ -40,6 +43,7 @@ export interface LoopProgress {
 export const newProgress = (): LoopProgress => ({
   step: 0,
   num_tokens: 0,
+  computed_tokens: 0,
   train_seconds: 0,
   interval_loss: 0,
   interval_steps: 0,
@@ -77,6 +81,10 @@ interface Pending {
   readonly result: Promise<StepResult>;
 }
 
+/** Share of the computed positions that were filler. */
+export const paddingShare = ({ num_tokens, computed_tokens }: LoopProgress): number =>
+  computed_tokens > 0 ? 1 - num_tokens / computed_tokens : 0;
+
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 /** A macrotask: messages that wait for this thread are delivered before it resolves. */
@@ -110,6 +118,7 @@ export async function runLoop(input: LoopInput): Promise<"finished" | "paused" |
       refuseDivergence(oldest.step, result, input.emit);
       progress.step = oldest.step;
       progress.num_tokens += oldest.batch.tokens;
+      for (const { input_ids } of oldest.batch.microBatches) progress.computed_tokens += bucketSize(input_ids.length);
       progress.train_seconds += seconds;
       progress.interval_loss += result.loss;
       progress.interval_steps += 1;
@@ -123,6 +132,7 @@ export async function runLoop(input: LoopInput): Promise<"finished" | "paused" |
         learning_rate: oldest.learning_rate,
         epoch: oldest.step / input.steps_per_epoch,
         num_tokens: progress.num_tokens,
+        padding_share: paddingShare(progress),
         tokens_per_second: finite(logTokens / logSeconds),
         ...input.describe?.(oldest.batch.microBatches, result),
       };

@@ -8,7 +8,15 @@ import type { Metrics, RunEventBody } from "../../../src/shared/protocol/events"
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type JsonValue } from "../io/checkpoint";
 import { learningRate, type ScheduleOptions, warmupSteps } from "../optim/schedule";
 import { DeviceGuard } from "./guard";
-import { diverged, type LoopInput, type LoopProgress, newProgress, runLoop, type StepBatch } from "./loop";
+import {
+  diverged,
+  type LoopInput,
+  type LoopProgress,
+  newProgress,
+  paddingShare,
+  runLoop,
+  type StepBatch,
+} from "./loop";
 import type { StageInput, StageOutcome } from "./stage";
 import { type CommonState, type Extent, readState, type StateSchema } from "./state";
 import type { Trainer } from "./trainer";
@@ -226,6 +234,7 @@ export function trainedFigures({ progress, total_steps }: StageRun, steps_per_ep
     train_loss: progress.total_loss / total_steps,
     train_runtime: progress.train_seconds,
     num_tokens: progress.num_tokens,
+    padding_share: paddingShare(progress),
     epoch: progress.step / steps_per_epoch,
   };
 }

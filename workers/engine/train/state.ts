@@ -16,6 +16,7 @@ const common = {
   progress: z.strictObject({
     step: z.int().min(0),
     num_tokens: z.int().min(0),
+    computed_tokens: z.int().min(0),
     train_seconds: z.number().min(0),
     interval_loss: z.number(),
     interval_steps: z.int().min(0),
