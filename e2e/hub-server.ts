@@ -15,6 +15,8 @@ export interface Behaviour {
   readonly damage?: readonly boolean[];
   /** The token that is asked for. */
   readonly token?: string;
+  /** The ETag of the files' answers, by name. */
+  readonly etags?: Readonly<Record<string, string>>;
   /** Another answer about the repository. */
   readonly info?: object;
   /** Holds the answers of weights back after half of their bytes until it resolves. */
@@ -67,6 +69,8 @@ export async function serveHub(
     if (behaviour.damage?.[sent]) part[0] = (part[0] ?? 0) ^ 1;
     const cut = behaviour.cuts?.[sent];
     sent++;
+    const etag = behaviour.etags?.[path];
+    if (etag !== undefined) response.setHeader("etag", `"${etag}"`);
     response.writeHead(partial ? 206 : 200, {
       "content-length": part.length,
       ...(partial ? { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {}),
@@ -84,19 +88,20 @@ export async function serveHub(
     // As the hub's: any page may read.
     response.setHeader("access-control-allow-origin", "*");
     response.setHeader("access-control-allow-headers", "*");
-    response.setHeader("access-control-expose-headers", "content-range");
+    response.setHeader("access-control-expose-headers", "content-range, etag");
     if (request.method === "OPTIONS") {
       response.writeHead(204).end();
       return;
     }
     asked.push({ path, range });
-    const bytes = files[path.replace(`/${repo}/resolve/${COMMIT}/`, "")];
+    const name = path.replace(`/${repo}/resolve/${COMMIT}/`, "");
+    const bytes = files[name];
     if (behaviour.token !== undefined && request.headers.authorization !== `Bearer ${behaviour.token}`)
       response.writeHead(401).end();
     else if ([`main`, "refs/pr/1"].some((revision) => path === `/api/models/${repo}/revision/${revision}`)) {
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify(behaviour.info ?? info));
-    } else if (bytes !== undefined) answerFile(path, bytes, range, response);
+    } else if (bytes !== undefined) answerFile(name, bytes, range, response);
     else response.writeHead(404).end();
   };
   const server = createServer(answer);

@@ -36,20 +36,26 @@ export async function downloadFile(
 ): Promise<void> {
   // A file may have been damaged by an earlier, interrupted try: once more from the beginning, then it is the hub's.
   for (const last of [false, true]) {
-    await fetchRest(hub, repo, file, folder, options);
-    if (await isRight(folder, file)) return;
+    const etag = await fetchRest(hub, repo, file, folder, options);
+    if (await isRight(folder, file, etag)) return;
     await folder.remove(file.path);
     if (last) throw corrupted(repo, file);
   }
 }
 
-async function fetchRest(hub: Hub, repo: HubRepo, file: HubFile, folder: Folder, options: DownloadOptions) {
+/** @returns the hash that the last answer named, if there was one */
+async function fetchRest(
+  hub: Hub,
+  repo: HubRepo,
+  file: HubFile,
+  folder: Folder,
+  options: DownloadOptions,
+): Promise<string | null> {
   const { signal, wait = sleep } = options;
   for (let failures = 0; ; ) {
     const before = (await folder.file(file.path))?.size ?? 0;
     try {
-      await fetchOnce(hub, repo, file, folder, options);
-      return;
+      return await fetchOnce(hub, repo, file, folder, options);
     } catch (error) {
       // A full disk, a missing file or a missing right do not get better by trying.
       if (signal?.aborted || !(error instanceof NagiError) || error.code !== "hub.unreachable") throw error;
@@ -69,19 +75,20 @@ async function fetchOnce(
   file: HubFile,
   folder: Folder,
   { signal, onBytes }: DownloadOptions,
-): Promise<void> {
+): Promise<string | null> {
   const stored = await folder.append(file.path);
   try {
     if (stored.size > file.bytes) stored.truncate(0);
     onBytes?.(stored.size);
-    if (stored.size === file.bytes) return;
-    const { offset, body } = await hub.open(repo, file, stored.size, signal);
+    if (stored.size === file.bytes) return null;
+    const { offset, body, etag } = await hub.open(repo, file, stored.size, signal);
     if (offset > stored.size) throw corrupted(repo, file);
     stored.truncate(offset);
     await take(body, stored, repo, file, onBytes);
     if (stored.size < file.bytes)
       throw unreachable(repo.repo, undefined, `${file.path} ended after ${stored.size} of ${file.bytes} bytes`);
     stored.flush();
+    return etag;
   } finally {
     stored.close();
   }
@@ -119,9 +126,13 @@ async function broken<T>(repo: HubRepo, read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether the stored file has the hash that the hub names; its size is known to be right. */
-async function isRight(folder: Folder, file: HubFile): Promise<boolean> {
-  const { sha256: wanted, blob, bytes } = file;
+/** Whether the stored file has the hash that the hub names, or else the answer's ETag; its size is known to be right. */
+async function isRight(folder: Folder, file: HubFile, etag: string | null): Promise<boolean> {
+  const listed = file.sha256 !== null || file.blob !== null;
+  const { sha256: wanted, blob } = listed
+    ? file
+    : { sha256: etag?.length === 64 ? etag : null, blob: etag?.length === 40 ? etag : null };
+  const { bytes } = file;
   const stored = await folder.file(file.path);
   if (stored === null) return false;
   if (wanted === null && blob === null) return true;

@@ -139,6 +139,21 @@ describe("a download", () => {
     await expectStored(folder, "model.safetensors", weights.subarray(0, stored));
   });
 
+  it("compares with the ETag where the list of files has no hash", async () => {
+    const sha256 = "7746f603692a686cd64102485f55a005fd9521e026974d885676c0a486c0b2ae";
+    const info = { sha: COMMIT, siblings: [{ rfilename: "model.safetensors", size: weights.length }] };
+    const right = await serve({ info, etags: { "model.safetensors": sha256 }, damage: [true] });
+    await download(right.hub, right.folder, "model.safetensors");
+    await expectStored(right.folder, "model.safetensors", weights);
+    const wrong = await serve({ info, etags: { "model.safetensors": sha256.replace("7", "8") } });
+    await expect(download(wrong.hub, wrong.folder, "model.safetensors")).rejects.toMatchObject({
+      code: "hub.corrupted",
+    });
+    const other = await serve({ info, etags: { "model.safetensors": "some-version" } });
+    await download(other.hub, other.folder, "model.safetensors");
+    await expectStored(other.folder, "model.safetensors", weights);
+  });
+
   it("writes no more than was announced", async () => {
     const info = {
       sha: COMMIT,

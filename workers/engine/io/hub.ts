@@ -43,6 +43,8 @@ export interface HubOptions {
 export interface HubStream {
   readonly offset: number;
   readonly body: ReadableStream<Uint8Array>;
+  /** The hash in the answer's ETag: SHA-256 of files in Git LFS, Git's name of others; null where it holds none. */
+  readonly etag: string | null;
 }
 
 /** Only what is used; the hub's answer has much more. */
@@ -113,7 +115,7 @@ export class Hub {
     });
     const { body } = response;
     if (body === null) throw badAnswer(repo, `${file.path} came without a body`);
-    return { offset: response.status === 206 ? rangeStart(response, offset) : 0, body };
+    return { offset: response.status === 206 ? rangeStart(response, offset) : 0, body, etag: hashIn(response) };
   }
 
   async #get(path: string, repo: string, init: RequestInit): Promise<Response> {
@@ -146,6 +148,12 @@ export class Hub {
       );
     throw unreachable(origin, undefined, `HTTP ${status}`);
   }
+}
+
+/** Hugging Face's ETag is the file's hash; X-Linked-ETag has it where the bytes come from elsewhere. */
+function hashIn({ headers }: Response): string | null {
+  const tag = headers.get("x-linked-etag") ?? headers.get("etag") ?? "";
+  return /^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(tag)?.[1] ?? null;
 }
 
 /** Where the bytes of a partial answer begin. */

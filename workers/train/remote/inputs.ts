@@ -10,6 +10,7 @@ import { type RunRecord, stageOf } from "../../../src/shared/protocol/run";
 import { parseDataset } from "../../engine/data/formats";
 import { parsePreferences } from "../../engine/data/preferences";
 import { hashFile } from "../../engine/io/hash";
+import { describeModel } from "../../engine/io/hf-model";
 import { LICENSE_FILES } from "../../engine/io/model-card";
 import { type FileSource, MapSource } from "../../engine/io/source";
 import { loadWeights } from "../../engine/train/base";
@@ -177,7 +178,9 @@ async function readable(source: FileSource): Promise<FileSource> {
   const paths = await source.list();
   if (!paths.some((path) => path.endsWith(".bin"))) return source;
   const base = await loadWeights(source, { kind: "causal-lm" });
-  return new MapSource(source.name, await languageModelFiles(base, base.tensors, CONVERTED));
+  const { dtype } = await describeModel(source);
+  const kept = dtype === "F16" || dtype === "BF16" ? dtype : "F32";
+  return new MapSource(source.name, await languageModelFiles(base, base.tensors, CONVERTED, kept));
 }
 
 /** A base model as an artefact: the same files have the same id from whatever browser they come. */
