@@ -11,7 +11,7 @@ export interface MatmulRow extends MatmulCase {
   readonly tfjsGflops: number | null;
   /** NN only: ONNX' MatMul has no other layout. */
   readonly ortGflops: number | null;
-  /** Every candidate of ours by the GPU's clock. */
+  /** Every candidate of ours. */
   readonly candidates: Readonly<Record<string, number>>;
 }
 
@@ -21,7 +21,10 @@ export interface StepRow {
   readonly oursMs: number;
   readonly jaxMs: number | null;
   readonly tfjsMs: number | null;
-  /** FLOP/s of our step over matmulPeakGflops; null where no matmul was measured. */
+  /**
+   * FLOP/s of our step over the best product's: that of the whole run, or the same product in turns with these steps where
+   * it was faster then (machines are not equally fast at all times). Null where no matmul was measured.
+   */
   readonly shareOfPeak: number | null;
   readonly oursPeakMB: number;
   readonly jaxPeakMB: number | null;
@@ -96,7 +99,7 @@ function matmulTable({ matmul, matmulPeakGflops }: BenchReport): string {
     "onnxruntime-web",
     "candidates",
   ];
-  return `Matrix products, GFLOP/s (candidates by the GPU's clock). Best: ${fixed(matmulPeakGflops, 1)}.\n\n${table(head, rows)}\n`;
+  return `Matrix products, GFLOP/s. Best: ${fixed(matmulPeakGflops, 1)}.\n\n${table(head, rows)}\n`;
 }
 
 function stepTables({ trainStep }: BenchReport): string {
