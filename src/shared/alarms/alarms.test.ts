@@ -18,6 +18,7 @@ const training = {
   eval_steps: 10,
   save_steps: 10,
   logging_steps: 1,
+  gradient_checkpointing: false,
 };
 
 const PPO: PpoStageConfig = {
@@ -48,6 +49,7 @@ const PPO: PpoStageConfig = {
   cliprange: 0.2,
   cliprange_value: 0.2,
   vf_coef: 0.1,
+  gradient_checkpointing: false,
   sample_texts: 8,
   ...training,
 };
@@ -65,6 +67,7 @@ const REWARD: RewardStageConfig = {
   max_steps: -1,
   gradient_accumulation_steps: 1,
   per_device_train_batch_size: 16,
+  gradient_checkpointing: false,
   max_length: 256,
   ...training,
 };
