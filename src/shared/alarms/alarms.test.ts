@@ -18,7 +18,6 @@ const training = {
   eval_steps: 10,
   save_steps: 10,
   logging_steps: 1,
-  gradient_checkpointing: false,
 };
 
 const PPO: PpoStageConfig = {

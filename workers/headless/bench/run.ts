@@ -1,7 +1,7 @@
 /** Runs the benchmark: everything in one process, on one adapter, in turns. */
 
 import { execFile } from "node:child_process";
-import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -331,9 +331,10 @@ async function torchStep(bench: StepCase): Promise<number | null> {
 
 /** The peers' versions as installed. */
 function versions(peers: ReadonlySet<Peer>): Record<string, string> {
-  const require = createRequire(join(process.env.NAGI_ROOT ?? process.cwd(), "package.json"));
   const names = { jax: "@jax-js/jax", tfjs: "@tensorflow/tfjs-backend-webgpu", ort: "onnxruntime-web" } as const;
-  const lock: unknown = require("./package-lock.json");
+  const lock: unknown = JSON.parse(
+    readFileSync(join(process.env.NAGI_ROOT ?? process.cwd(), "package-lock.json"), "utf8"),
+  );
   const packages = typeof lock === "object" && lock !== null && "packages" in lock ? lock.packages : {};
   const found: Record<string, string> = {};
   for (const peer of peers) {
