@@ -33,7 +33,7 @@ export const BUNDLED_MODELS: readonly ModelEntry[] = [
       "tokenizer.json",
       "tokenizer_config.json",
     ],
-    bytes: 11_480_017,
+    bytes: 11_482_923,
     created: 0,
     origin: null,
     credit: { name: "nagi-base", license: "cc-by-4.0", holder: "The Nagi authors", url: null },
