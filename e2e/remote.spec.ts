@@ -109,7 +109,7 @@ async function startPipeline(page: Page): Promise<string> {
     await expect(page.getByRole("combobox", { name: t("workers.launcher"), exact: true })).toBeVisible();
   }
   await page.getByRole("button", { name: t("workers.preflight"), exact: true }).click();
-  await expect(page.locator(".ng-notice").filter({ hasText: pattern("workers.needs_unknown") })).toBeVisible();
+  await expect(page.locator(".ng-notice").filter({ hasText: pattern("workers.fits") })).toBeVisible();
   await expectAccessible(page, "a stage placed on a worker");
   await page.getByRole("button", { name: t("pipeline.run_all"), exact: true }).click();
   await page.waitForURL(/#\/pipelines\/\d/);

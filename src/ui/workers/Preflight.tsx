@@ -21,7 +21,10 @@ export function Preflight({ result }: { readonly result: PreflightResult }) {
         {t(`workers.${verdict}`, values)}
       </Text>
       <Text size="sm" className="ng-numeric">
-        {parts.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`).join(" · ")}
+        {/* A newer worker may know parts that have no name here. */}
+        {parts
+          .map(({ name, bytes }) => `${t(`workers.parts.${name}`, { defaultValue: name })} ${formatBytes(bytes)}`)
+          .join(" · ")}
       </Text>
       {!fits && advice.length > 0 && (
         <>
