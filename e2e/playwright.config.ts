@@ -17,8 +17,6 @@ const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "-
 
 /** Journeys that need no WebGPU, in a browser that has none. */
 const NO_WEBGPU = ["no-webgpu.spec.ts", "rating-local.spec.ts", "rating.spec.ts", "relay.spec.ts"];
-/** Journeys in a browser with WebGPU that do not train. */
-const SCREENS = ["errors.spec.ts", "hub.spec.ts", "screens.spec.ts"];
 
 const launch = (args: readonly string[]) => ({
   executablePath: process.env.NAGI_CHROMIUM || "/usr/bin/chromium",
@@ -28,8 +26,8 @@ const launch = (args: readonly string[]) => ({
 export default defineConfig({
   testDir: ".",
   outputDir: "../test-results",
-  // Training keeps the cores busy: one such journey at a time (by its project), and beside it one that mostly waits.
-  workers: 2,
+  // A run keeps both cores busy: one after another. Two at a time took as long, each twice.
+  workers: 1,
   fullyParallel: false,
   forbidOnly: true,
   retries: 0,
@@ -45,15 +43,8 @@ export default defineConfig({
   },
   projects: [
     {
-      name: "training",
-      workers: 1,
-      testIgnore: [...NO_WEBGPU, ...SCREENS],
-      use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
-    },
-    {
-      name: "screens",
-      workers: 1,
-      testMatch: SCREENS,
+      name: "webgpu",
+      testIgnore: NO_WEBGPU,
       use: { launchOptions: launch([...QUIET, ...WEBGPU]) },
     },
     ...(process.env.NAGI_SCREENSHOTS
