@@ -12,31 +12,13 @@ import type { AdapterProfile } from "../gpu/device";
 import { MapSource } from "../io/source";
 import { parseNeoxConfig } from "../model/neox-config";
 import { countParameters, neoxParameterShapes } from "../model/shapes";
+import { DEFAULT_LIMITS, OPEN_CALM_SMALL } from "./open-calm";
 import { type MachineFacts, preflightStage } from "./preflight";
 import { preflightWithOffers } from "./preflight-offers";
 import { plannedShapes, type StageShapes } from "./stage-shapes";
 
 /** cyberagent/open-calm-small with two of its twelve layers: a preflight of all takes that much longer. */
-const CONFIG = {
-  architectures: ["GPTNeoXForCausalLM"],
-  bos_token_id: 0,
-  eos_token_id: 0,
-  hidden_act: "gelu",
-  hidden_size: 768,
-  initializer_range: 0.02,
-  intermediate_size: 3072,
-  layer_norm_eps: 1e-5,
-  max_position_embeddings: 2048,
-  model_type: "gpt_neox",
-  num_attention_heads: 12,
-  num_hidden_layers: 2,
-  rotary_emb_base: 10000,
-  rotary_pct: 1.0,
-  tie_word_embeddings: false,
-  torch_dtype: "float16",
-  use_parallel_residual: false,
-  vocab_size: 52096,
-};
+const CONFIG = { ...OPEN_CALM_SMALL, num_hidden_layers: 2, torch_dtype: "float16" };
 const MODEL = new MapSource("small", new Map([["config.json", new TextEncoder().encode(JSON.stringify(CONFIG))]]));
 const SOURCES = {
   model: () => Promise.resolve({ model: MODEL, adapter: null }),
@@ -46,18 +28,7 @@ const RUN = TEMPLATES["positive-reviews"];
 
 /** What WebGPU grants everywhere, on an adapter that has f16. */
 const PROFILE: AdapterProfile = {
-  limits: {
-    maxBufferSize: 268_435_456,
-    maxStorageBufferBindingSize: 134_217_728,
-    maxStorageBuffersPerShaderStage: 8,
-    maxUniformBufferBindingSize: 65_536,
-    maxComputeWorkgroupStorageSize: 16_384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupSizeX: 256,
-    maxComputeWorkgroupSizeY: 256,
-    maxComputeWorkgroupSizeZ: 64,
-    maxComputeWorkgroupsPerDimension: 65_535,
-  },
+  limits: DEFAULT_LIMITS,
   features: ["shader-f16"],
   info: { vendor: "test", architecture: "", device: "", description: "", isFallbackAdapter: false },
 };
